@@ -23,7 +23,7 @@ const YEAR: i64 = 8766 * HOUR;
 
 /// # Safety
 /// As of the C library's.
-#[no_mangle]
+#[unsafe(no_mangle)]
 unsafe extern "C" fn clock_gettime(id: libc::clockid_t, to: *mut libc::timespec) -> libc::c_int {
     // SAFETY: the caller's promise.
     let result = unsafe { libc::syscall(libc::SYS_clock_gettime, id, to) } as libc::c_int;

@@ -141,7 +141,7 @@ pub(crate) struct Options {
 
 pub(crate) type Handle = *mut c_void;
 
-extern "C" {
+unsafe extern "C" {
     pub(crate) fn shmetrics_counter_register(segment: Handle, spec: *const Spec, family: *mut Two) -> u32;
     pub(crate) fn shmetrics_counter_with(family: Two, values: *const Str, count: usize) -> Two;
     pub(crate) fn shmetrics_counter_remove(family: Two, values: *const Str, count: usize) -> bool;

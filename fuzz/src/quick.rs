@@ -6,7 +6,7 @@ use std::ffi::{c_char, c_int, c_uint, CStr};
 use std::sync::OnceLock;
 
 /// Asked for the PID namespace, which stays what it is.
-#[no_mangle]
+#[unsafe(no_mangle)]
 unsafe extern "C" fn statx(
     directory: c_int,
     path: *const c_char,
@@ -33,7 +33,7 @@ unsafe extern "C" fn statx(
 
 /// Asked by `Reader::verify` for a pause when something is wrong. No other thread changes these
 /// segments: there is nothing to wait for.
-#[no_mangle]
+#[unsafe(no_mangle)]
 extern "C" fn clock_nanosleep(_: c_int, _: c_int, _: *const libc::timespec, _: *mut libc::timespec) -> c_int {
     0
 }

@@ -5,7 +5,7 @@ use super::{fits, guarded, null};
 
 /// Writes `count` upper bounds to `bounds`: `start`, `start + width`, `start + 2 * width` and so
 /// on. `SHMETRICS_STATUS_INVALID_ARGUMENT`: they would not rise, or would not be finite.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_buckets_linear(
     start: f64,
     width: f64,
@@ -18,7 +18,7 @@ pub unsafe extern "C" fn shmetrics_buckets_linear(
 
 /// Writes `count` upper bounds to `bounds`: `start`, and each further one `factor` times the one
 /// before. `SHMETRICS_STATUS_INVALID_ARGUMENT`: they would not rise, or would not be finite.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_buckets_exponential(
     start: f64,
     factor: f64,

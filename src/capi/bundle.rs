@@ -224,7 +224,7 @@ unsafe fn given<'a>(member: &shmetrics_member) -> Result<(Kind, GaugeMode, Given
 /// shmetrics_bundle http;
 /// shmetrics_bundle_register(segment, &spec, &http);
 /// ```
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_bundle_register(
     segment: *mut shmetrics_segment,
     spec: *const shmetrics_bundle_spec,
@@ -265,7 +265,7 @@ pub unsafe extern "C" fn shmetrics_bundle_register(
 
 /// The series of all members with these label values, made if there are none. See "Label sets"
 /// above.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_bundle_with(
     bundle: shmetrics_bundle,
     values: *const shmetrics_str,
@@ -286,7 +286,7 @@ pub unsafe extern "C" fn shmetrics_bundle_with(
 
 /// Removes the series with these label values from all members, for all processes. False if there
 /// are none. See "Removing label sets" above.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_bundle_remove(
     bundle: shmetrics_bundle,
     values: *const shmetrics_str,
@@ -297,7 +297,7 @@ pub unsafe extern "C" fn shmetrics_bundle_remove(
 }
 
 /// Removes all label sets of the bundle, and returns how many.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_bundle_clear(bundle: shmetrics_bundle) -> u64 {
     guard(0, || {
         // SAFETY: the words of a bundle's handle.
@@ -306,7 +306,7 @@ pub extern "C" fn shmetrics_bundle_clear(bundle: shmetrics_bundle) -> u64 {
 }
 
 /// Whether the label set has been removed. False for an inert handle.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_entry_is_removed(entry: shmetrics_entry) -> bool {
     let place = SeriesAddr::from_word(entry.p1.addr() as u64);
     // SAFETY: the words are NULL or what `shmetrics_bundle_with` gave.
@@ -315,25 +315,25 @@ pub extern "C" fn shmetrics_entry_is_removed(entry: shmetrics_entry) -> bool {
 
 /// The counter that is the member of this number. All calls of this kind give an inert handle if
 /// the number is that of another type.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_entry_counter(entry: shmetrics_entry, member: usize) -> shmetrics_counter {
     shmetrics_counter::of(entry.get::<Counter>(member))
 }
 
 /// The gauge, or the metric of unknown type, that is the member of this number.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_entry_gauge(entry: shmetrics_entry, member: usize) -> shmetrics_gauge {
     shmetrics_gauge::of(entry.get::<Gauge>(member))
 }
 
 /// The histogram, gauge histogram or summary that is the member of this number.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_entry_histogram(entry: shmetrics_entry, member: usize) -> shmetrics_histogram {
     shmetrics_histogram::of(entry.observer(member))
 }
 
 /// The state set or enum that is the member of this number.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_entry_states(entry: shmetrics_entry, member: usize) -> shmetrics_states {
     let Some((segment, kind, addr)) = entry.place(member) else { return shmetrics_states::INERT };
     let has_states = matches!(kind, Kind::StateSet | Kind::Enum);
@@ -342,7 +342,7 @@ pub extern "C" fn shmetrics_entry_states(entry: shmetrics_entry, member: usize) 
 
 /// Adds a whole number to the counter that is the member of this number. All calls of this kind
 /// do nothing if the number is that of another type.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_entry_add_u64(entry: shmetrics_entry, member: usize, n: u64) {
     // Both ways end with a jump.
     match entry.counter_words(member) {
@@ -359,7 +359,7 @@ extern "C" fn add_slow(p0: *const c_void, p1: *const c_void, p2: *const c_void, 
 }
 
 /// Adds to the counter, or to the gauge, that is the member of this number.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_entry_add(entry: shmetrics_entry, member: usize, v: f64) {
     match entry.place(member) {
         Some((segment, Kind::Counter, addr)) => Counter::from_series(segment, addr).add(v),
@@ -369,7 +369,7 @@ pub extern "C" fn shmetrics_entry_add(entry: shmetrics_entry, member: usize, v: 
 }
 
 /// Sets the gauge that is the member of this number.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_entry_set(entry: shmetrics_entry, member: usize, v: f64) {
     if let Some(gauge) = entry.get::<Gauge>(member) {
         hot((), || gauge.set(v));
@@ -377,7 +377,7 @@ pub extern "C" fn shmetrics_entry_set(entry: shmetrics_entry, member: usize, v: 
 }
 
 /// Observes in the histogram, gauge histogram or summary that is the member of this number.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_entry_observe(entry: shmetrics_entry, member: usize, v: f64) {
     // Both ways end with a jump.
     match entry.histogram_words(member) {
@@ -395,7 +395,7 @@ extern "C" fn observe_slow(p0: *const c_void, p1: *const c_void, p2: *const c_vo
 }
 
 /// As `shmetrics_bundle_with`: see `shmetrics_counter_with_p`.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_bundle_with_p(
     bundle: *const shmetrics_bundle,
     values: *const shmetrics_str,
@@ -410,7 +410,7 @@ pub unsafe extern "C" fn shmetrics_bundle_with_p(
 }
 
 /// As `shmetrics_entry_add_u64`.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_entry_add_u64_p(entry: *const shmetrics_entry, member: usize, n: u64) {
     // SAFETY: the caller's promise: NULL or a handle.
     if let Some(entry) = unsafe { entry.as_ref() } {
@@ -419,7 +419,7 @@ pub unsafe extern "C" fn shmetrics_entry_add_u64_p(entry: *const shmetrics_entry
 }
 
 /// As `shmetrics_entry_add`.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_entry_add_p(entry: *const shmetrics_entry, member: usize, v: f64) {
     // SAFETY: the caller's promise: NULL or a handle.
     if let Some(entry) = unsafe { entry.as_ref() } {
@@ -428,7 +428,7 @@ pub unsafe extern "C" fn shmetrics_entry_add_p(entry: *const shmetrics_entry, me
 }
 
 /// As `shmetrics_entry_set`.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_entry_set_p(entry: *const shmetrics_entry, member: usize, v: f64) {
     // SAFETY: the caller's promise: NULL or a handle.
     if let Some(entry) = unsafe { entry.as_ref() } {
@@ -437,7 +437,7 @@ pub unsafe extern "C" fn shmetrics_entry_set_p(entry: *const shmetrics_entry, me
 }
 
 /// As `shmetrics_entry_observe`.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_entry_observe_p(entry: *const shmetrics_entry, member: usize, v: f64) {
     // SAFETY: the caller's promise: NULL or a handle.
     if let Some(entry) = unsafe { entry.as_ref() } {

@@ -47,7 +47,7 @@ static COLLECTORS: Collectors<Collect> = Collectors::new();
 ///   cannot be cancelled.
 ///
 /// `*collector`, unless it is NULL, is for `shmetrics_collector_remove`.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_segment_add_collector(
     segment: *mut shmetrics_segment,
     collect: shmetrics_collect_fn,
@@ -70,7 +70,7 @@ pub unsafe extern "C" fn shmetrics_segment_add_collector(
 
 /// Removes a collector; NULL is ignored. No page that is begun afterwards calls it. A call that
 /// another thread has begun goes on: what `data` points to must stay valid until it has returned.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_collector_remove(collector: *mut shmetrics_collector) {
     // SAFETY: the caller's promise: NULL, or from `shmetrics_segment_add_collector`.
     if let Some(collector) = unsafe { collector.cast::<Added<Collect>>().as_ref() } {
@@ -83,7 +83,7 @@ pub unsafe extern "C" fn shmetrics_collector_remove(collector: *mut shmetrics_co
 /// sample of a family makes it, with its help. A sample with the same labels as one before replaces
 /// it. Names are letters, digits and `_`, and do not begin with `shmetrics_`. A family of the
 /// segment with the same name prevails, and `shmetrics_conflicts` counts the other one.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_cursor_add_sample(
     cursor: *mut shmetrics_cursor,
     kind: u32,

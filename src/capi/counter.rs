@@ -47,7 +47,7 @@ impl shmetrics_counter {
 }
 
 /// Registers a family of counters, or finds it.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_counter_register(
     segment: *mut shmetrics_segment,
     spec: *const shmetrics_family_spec,
@@ -61,7 +61,7 @@ pub unsafe extern "C" fn shmetrics_counter_register(
 }
 
 /// The counter with these label values, made if there is none. See "Label sets" above.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_counter_with(
     family: shmetrics_counter_family,
     values: *const shmetrics_str,
@@ -76,7 +76,7 @@ pub unsafe extern "C" fn shmetrics_counter_with(
 
 /// Removes the counter with these label values, for all processes. False if there is none. See
 /// "Removing label sets" above.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_counter_remove(
     family: shmetrics_counter_family,
     values: *const shmetrics_str,
@@ -87,7 +87,7 @@ pub unsafe extern "C" fn shmetrics_counter_remove(
 }
 
 /// Removes all counters of the family, and returns how many.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_counter_clear(family: shmetrics_counter_family) -> u64 {
     guard(0, || {
         // SAFETY: the words of a family handle.
@@ -97,7 +97,7 @@ pub extern "C" fn shmetrics_counter_clear(family: shmetrics_counter_family) -> u
 
 /// Whether the counter has been removed. A look-up of the same values then makes a new one. False
 /// for an inert handle.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_counter_is_removed(counter: shmetrics_counter) -> bool {
     let place = SeriesAddr::from_word(counter.p1.addr() as u64);
     // SAFETY: the words are NULL or those of a handle.
@@ -105,7 +105,7 @@ pub extern "C" fn shmetrics_counter_is_removed(counter: shmetrics_counter) -> bo
 }
 
 /// Adds 1.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_counter_inc(counter: shmetrics_counter) {
     if let Some(c) = counter.get() {
         c.inc();
@@ -114,7 +114,7 @@ pub extern "C" fn shmetrics_counter_inc(counter: shmetrics_counter) {
 
 /// Adds `v`. A negative, infinite or NaN `v` is not added but counted in
 /// `shmetrics_updates_rejected_total`.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_counter_add(counter: shmetrics_counter, v: f64) {
     if let Some(c) = counter.get() {
         c.add(v);
@@ -126,7 +126,7 @@ pub extern "C" fn shmetrics_counter_add(counter: shmetrics_counter, v: f64) {
 /// `exemplar_interval_seconds` after the last. Names and values have at most
 /// `SHMETRICS_MAX_EXEMPLAR_CHARACTERS` together. Labels that no page could show are not kept, and
 /// counted in `shmetrics_updates_rejected_total`. OpenMetrics and protobuf pages show exemplars.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_counter_add_with_exemplar(
     counter: shmetrics_counter,
     v: f64,
@@ -145,7 +145,7 @@ pub unsafe extern "C" fn shmetrics_counter_add_with_exemplar(
 /// limit: register the family beforehand where it needs them. The call takes two look-ups. On an
 /// error nothing is counted. A negative, infinite or NaN `v` is
 /// `SHMETRICS_STATUS_INVALID_ARGUMENT`, and makes nothing.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_counter_add_named(
     segment: *mut shmetrics_segment,
     name: shmetrics_str,
@@ -160,7 +160,7 @@ pub unsafe extern "C" fn shmetrics_counter_add_named(
 }
 
 /// Adds a whole number.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_counter_add_u64(counter: shmetrics_counter, n: u64) {
     if let Some(c) = counter.get() {
         c.inc_by(n);
@@ -168,7 +168,7 @@ pub extern "C" fn shmetrics_counter_add_u64(counter: shmetrics_counter, n: u64) 
 }
 
 /// The value now, over all processes; 0 for an inert handle.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_counter_value(counter: shmetrics_counter) -> f64 {
     counter.get().map_or(0.0, |c| c.get())
 }
@@ -178,7 +178,7 @@ pub extern "C" fn shmetrics_counter_value(counter: shmetrics_counter) -> f64 {
 /// counted in `shmetrics_updates_rejected_total`. Updates of other threads and processes during the
 /// call are kept. If several threads set the counter at the same time, none of their values may be
 /// the result.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_counter_set(counter: shmetrics_counter, v: f64) {
     if let Some(c) = counter.get() {
         let now = c.get();
@@ -192,7 +192,7 @@ pub extern "C" fn shmetrics_counter_set(counter: shmetrics_counter, v: f64) {
 
 /// Sets the value to 0, for hosts whose counters can be reset. Scrapers see a restart. Updates of
 /// other threads and processes during the call are kept.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_counter_reset(counter: shmetrics_counter) {
     if let Some(c) = counter.get() {
         // Beyond 2^53 the value is rounded. What a round leaves goes with the next one.

@@ -97,7 +97,7 @@ extern "C" fn add(gauge: shmetrics_gauge, v: f64) {
 
 /// Registers a family of gauges, or finds it. `mode`, a `SHMETRICS_GAUGE_...`, says how a page
 /// combines the values of several processes.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_gauge_register(
     segment: *mut shmetrics_segment,
     spec: *const shmetrics_family_spec,
@@ -116,7 +116,7 @@ pub unsafe extern "C" fn shmetrics_gauge_register(
 
 /// Registers a family of metrics of unknown type (`untyped`), or finds it: one value for all
 /// processes, such as a value from another system. It is set as a gauge is.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_unknown_register(
     segment: *mut shmetrics_segment,
     spec: *const shmetrics_family_spec,
@@ -130,7 +130,7 @@ pub unsafe extern "C" fn shmetrics_unknown_register(
 }
 
 /// The gauge with these label values, made if there is none. See "Label sets" above.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_gauge_with(
     family: shmetrics_gauge_family,
     values: *const shmetrics_str,
@@ -145,7 +145,7 @@ pub unsafe extern "C" fn shmetrics_gauge_with(
 
 /// Removes the gauge with these label values, for all processes. False if there is none. See
 /// "Removing label sets" above.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_gauge_remove(
     family: shmetrics_gauge_family,
     values: *const shmetrics_str,
@@ -156,7 +156,7 @@ pub unsafe extern "C" fn shmetrics_gauge_remove(
 }
 
 /// Removes all gauges of the family, and returns how many.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_gauge_clear(family: shmetrics_gauge_family) -> u64 {
     guard(0, || {
         // SAFETY: the words of a family handle.
@@ -166,37 +166,37 @@ pub extern "C" fn shmetrics_gauge_clear(family: shmetrics_gauge_family) -> u64 {
 
 /// Whether the gauge has been removed. A look-up of the same values then makes a new one. False for
 /// an inert handle.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_gauge_is_removed(gauge: shmetrics_gauge) -> bool {
     gauge.get().is_some_and(|g| g.is_over())
 }
 
 /// Sets the value.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_gauge_set(gauge: shmetrics_gauge, v: f64) {
     gauge.update(v, Word::set, set);
 }
 
 /// Adds `v`, which may be negative.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_gauge_add(gauge: shmetrics_gauge, v: f64) {
     gauge.update(v, Word::add, add);
 }
 
 /// Adds 1.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_gauge_inc(gauge: shmetrics_gauge) {
     gauge.update(1.0, Word::add, add);
 }
 
 /// Subtracts 1.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_gauge_dec(gauge: shmetrics_gauge) {
     gauge.update(-1.0, Word::add, add);
 }
 
 /// Sets the value to the time now, in seconds since 1970.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_gauge_set_to_now(gauge: shmetrics_gauge) {
     gauge.update_slow(|g| g.set_to_now());
 }
@@ -204,7 +204,7 @@ pub extern "C" fn shmetrics_gauge_set_to_now(gauge: shmetrics_gauge) {
 /// The value now; 0 for an inert handle, and once the gauge is removed. For a per-process gauge
 /// this is the value of this process, 0 if it has set none; a page combines the values of all
 /// processes.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_gauge_value(gauge: shmetrics_gauge) -> f64 {
     gauge.get().map_or(0.0, |gauge| gauge.get())
 }

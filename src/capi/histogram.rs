@@ -64,7 +64,7 @@ impl shmetrics_histogram {
 ///
 /// Native buckets are made at their first observation. An observation that finds no room for its
 /// bucket is not counted, except in `shmetrics_observations_refused_total`.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_histogram_register(
     segment: *mut shmetrics_segment,
     spec: *const shmetrics_family_spec,
@@ -78,7 +78,7 @@ pub unsafe extern "C" fn shmetrics_histogram_register(
 }
 
 /// The histogram with these label values, made if there is none. See "Label sets" above.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_histogram_with(
     family: shmetrics_histogram_family,
     values: *const shmetrics_str,
@@ -93,7 +93,7 @@ pub unsafe extern "C" fn shmetrics_histogram_with(
 
 /// Removes the histogram with these label values, for all processes. False if there is none. See
 /// "Removing label sets" above.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_histogram_remove(
     family: shmetrics_histogram_family,
     values: *const shmetrics_str,
@@ -104,7 +104,7 @@ pub unsafe extern "C" fn shmetrics_histogram_remove(
 }
 
 /// Removes all histograms of the family, and returns how many.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_histogram_clear(family: shmetrics_histogram_family) -> u64 {
     guard(0, || {
         // SAFETY: the words of a family handle.
@@ -114,7 +114,7 @@ pub extern "C" fn shmetrics_histogram_clear(family: shmetrics_histogram_family) 
 
 /// Whether the histogram has been removed. A look-up of the same values then makes a new one. False
 /// for an inert handle.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_histogram_is_removed(histogram: shmetrics_histogram) -> bool {
     let place = SeriesAddr::from_word(histogram.p1.addr() as u64);
     // SAFETY: the words are NULL or those of a handle.
@@ -123,7 +123,7 @@ pub extern "C" fn shmetrics_histogram_is_removed(histogram: shmetrics_histogram)
 
 /// Counts one observation. NaN is not counted, except in `shmetrics_updates_rejected_total`. An
 /// infinite value is counted in its bucket and does not change the sum.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_histogram_observe(histogram: shmetrics_histogram, v: f64) {
     // SAFETY: the words are NULL or what `shmetrics_histogram_with` gave.
     unsafe { Histogram::observe_by_words([histogram.p0, histogram.p1, histogram.p2], v) }
@@ -131,7 +131,7 @@ pub extern "C" fn shmetrics_histogram_observe(histogram: shmetrics_histogram, v:
 
 /// As `shmetrics_histogram_observe`, and keeps these labels as the exemplar of the bucket, as
 /// `shmetrics_counter_add_with_exemplar` does. Not for summaries.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_histogram_observe_with_exemplar(
     histogram: shmetrics_histogram,
     v: f64,
@@ -147,7 +147,7 @@ pub unsafe extern "C" fn shmetrics_histogram_observe_with_exemplar(
 /// Counts one observation of the histogram of this name with these labels, as
 /// `shmetrics_counter_add_named` adds. A histogram that is made has the default buckets. NaN is
 /// `SHMETRICS_STATUS_INVALID_ARGUMENT`.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_histogram_observe_named(
     segment: *mut shmetrics_segment,
     name: shmetrics_str,
@@ -164,13 +164,13 @@ pub unsafe extern "C" fn shmetrics_histogram_observe_named(
 }
 
 /// The time now, for `shmetrics_histogram_observe_since`. The number has no other meaning.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_timer_start() -> u64 {
     monotonic_ns()
 }
 
 /// Observes the seconds since `start`, which `shmetrics_timer_start` gave.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_histogram_observe_since(histogram: shmetrics_histogram, start: u64) {
     shmetrics_histogram_observe(histogram, monotonic_ns().saturating_sub(start) as f64 / 1e9);
 }
@@ -195,7 +195,7 @@ fn monotonic_ns() -> u64 {
 /// are of the same observations; 0 for an inert handle, and once the series is removed. Either
 /// pointer may be NULL. The handle may be that of a summary. The call takes memory of the process
 /// for a moment, so it is not async-signal-safe.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_histogram_value(histogram: shmetrics_histogram, count: *mut u64, sum: *mut f64) {
     let value = guard((0, 0.0), || histogram.get().map_or((0, 0.0), |histogram| histogram.value()));
     // SAFETY: the caller's promise: each pointer is NULL or can be written to.

@@ -50,7 +50,7 @@ pub struct shmetrics_str {
 
 /// The string of a C string, which ends in NUL. NULL gives the empty string. The result points to
 /// `text`.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_cstr(text: *const c_char) -> shmetrics_str {
     // SAFETY: the caller's promise: NULL, or bytes up to a NUL.
     let len = if text.is_null() { 0 } else { unsafe { CStr::from_ptr(text) }.count_bytes() };

@@ -20,7 +20,7 @@ use super::summary::{shmetrics_summary_family, shmetrics_summary_with};
 /// As `shmetrics_counter_with`, for foreign-function interfaces that cannot pass structs by value.
 /// All calls that end in `_p` take the address of a handle, and do nothing if it is NULL.
 /// `*counter` becomes the handle.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_counter_with_p(
     family: *const shmetrics_counter_family,
     values: *const shmetrics_str,
@@ -35,7 +35,7 @@ pub unsafe extern "C" fn shmetrics_counter_with_p(
 }
 
 /// As `shmetrics_counter_inc`.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_counter_inc_p(counter: *const shmetrics_counter) {
     // SAFETY: the caller's promise: NULL or a handle.
     if let Some(counter) = unsafe { counter.as_ref() } {
@@ -44,7 +44,7 @@ pub unsafe extern "C" fn shmetrics_counter_inc_p(counter: *const shmetrics_count
 }
 
 /// As `shmetrics_counter_add`.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_counter_add_p(counter: *const shmetrics_counter, v: f64) {
     // SAFETY: the caller's promise: NULL or a handle.
     if let Some(counter) = unsafe { counter.as_ref() } {
@@ -53,7 +53,7 @@ pub unsafe extern "C" fn shmetrics_counter_add_p(counter: *const shmetrics_count
 }
 
 /// As `shmetrics_counter_add_u64`.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_counter_add_u64_p(counter: *const shmetrics_counter, n: u64) {
     // SAFETY: the caller's promise: NULL or a handle.
     if let Some(counter) = unsafe { counter.as_ref() } {
@@ -62,7 +62,7 @@ pub unsafe extern "C" fn shmetrics_counter_add_u64_p(counter: *const shmetrics_c
 }
 
 /// As `shmetrics_counter_set`.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_counter_set_p(counter: *const shmetrics_counter, v: f64) {
     // SAFETY: the caller's promise: NULL or a handle.
     if let Some(counter) = unsafe { counter.as_ref() } {
@@ -71,7 +71,7 @@ pub unsafe extern "C" fn shmetrics_counter_set_p(counter: *const shmetrics_count
 }
 
 /// As `shmetrics_counter_reset`.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_counter_reset_p(counter: *const shmetrics_counter) {
     // SAFETY: the caller's promise: NULL or a handle.
     if let Some(counter) = unsafe { counter.as_ref() } {
@@ -80,14 +80,14 @@ pub unsafe extern "C" fn shmetrics_counter_reset_p(counter: *const shmetrics_cou
 }
 
 /// As `shmetrics_counter_value`.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_counter_value_p(counter: *const shmetrics_counter) -> f64 {
     // SAFETY: the caller's promise: NULL or a handle.
     unsafe { counter.as_ref() }.map_or(0.0, |counter| shmetrics_counter_value(*counter))
 }
 
 /// As `shmetrics_gauge_with`: see `shmetrics_counter_with_p`.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_gauge_with_p(
     family: *const shmetrics_gauge_family,
     values: *const shmetrics_str,
@@ -102,7 +102,7 @@ pub unsafe extern "C" fn shmetrics_gauge_with_p(
 }
 
 /// As `shmetrics_gauge_set`.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_gauge_set_p(gauge: *const shmetrics_gauge, v: f64) {
     // SAFETY: the caller's promise: NULL or a handle.
     if let Some(gauge) = unsafe { gauge.as_ref() } {
@@ -111,7 +111,7 @@ pub unsafe extern "C" fn shmetrics_gauge_set_p(gauge: *const shmetrics_gauge, v:
 }
 
 /// As `shmetrics_gauge_add`.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_gauge_add_p(gauge: *const shmetrics_gauge, v: f64) {
     // SAFETY: the caller's promise: NULL or a handle.
     if let Some(gauge) = unsafe { gauge.as_ref() } {
@@ -120,7 +120,7 @@ pub unsafe extern "C" fn shmetrics_gauge_add_p(gauge: *const shmetrics_gauge, v:
 }
 
 /// As `shmetrics_gauge_inc`.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_gauge_inc_p(gauge: *const shmetrics_gauge) {
     // SAFETY: the caller's promise: NULL or a handle.
     if let Some(gauge) = unsafe { gauge.as_ref() } {
@@ -129,7 +129,7 @@ pub unsafe extern "C" fn shmetrics_gauge_inc_p(gauge: *const shmetrics_gauge) {
 }
 
 /// As `shmetrics_gauge_dec`.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_gauge_dec_p(gauge: *const shmetrics_gauge) {
     // SAFETY: the caller's promise: NULL or a handle.
     if let Some(gauge) = unsafe { gauge.as_ref() } {
@@ -138,14 +138,14 @@ pub unsafe extern "C" fn shmetrics_gauge_dec_p(gauge: *const shmetrics_gauge) {
 }
 
 /// As `shmetrics_gauge_value`.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_gauge_value_p(gauge: *const shmetrics_gauge) -> f64 {
     // SAFETY: the caller's promise: NULL or a handle.
     unsafe { gauge.as_ref() }.map_or(0.0, |gauge| shmetrics_gauge_value(*gauge))
 }
 
 /// As `shmetrics_histogram_with`: see `shmetrics_counter_with_p`.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_histogram_with_p(
     family: *const shmetrics_histogram_family,
     values: *const shmetrics_str,
@@ -160,7 +160,7 @@ pub unsafe extern "C" fn shmetrics_histogram_with_p(
 }
 
 /// As `shmetrics_summary_with`: see `shmetrics_counter_with_p`.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_summary_with_p(
     family: *const shmetrics_summary_family,
     values: *const shmetrics_str,
@@ -175,7 +175,7 @@ pub unsafe extern "C" fn shmetrics_summary_with_p(
 }
 
 /// As `shmetrics_histogram_observe`, of summaries too.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_histogram_observe_p(histogram: *const shmetrics_histogram, v: f64) {
     // SAFETY: the caller's promise: NULL or a handle.
     if let Some(histogram) = unsafe { histogram.as_ref() } {
@@ -184,7 +184,7 @@ pub unsafe extern "C" fn shmetrics_histogram_observe_p(histogram: *const shmetri
 }
 
 /// As `shmetrics_histogram_observe_since`, of summaries too.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_histogram_observe_since_p(histogram: *const shmetrics_histogram, start: u64) {
     // SAFETY: the caller's promise: NULL or a handle.
     if let Some(histogram) = unsafe { histogram.as_ref() } {
@@ -193,7 +193,7 @@ pub unsafe extern "C" fn shmetrics_histogram_observe_since_p(histogram: *const s
 }
 
 /// As `shmetrics_histogram_value`, of summaries too.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_histogram_value_p(
     histogram: *const shmetrics_histogram,
     count: *mut u64,

@@ -348,7 +348,7 @@ impl Parts {
 /// `shmetrics_cursor_add_filter` selects families beforehand. The exposition has no effect: names
 /// are as they were registered. At most some hundred series are held at a time. On success the
 /// cursor is freed.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_cursor_points(
     cursor: *mut shmetrics_cursor,
     points: *mut *mut shmetrics_points,
@@ -375,7 +375,7 @@ pub unsafe extern "C" fn shmetrics_cursor_points(
 }
 
 /// Reads the next series. `*point` becomes NULL after the last one.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_points_next(
     points: *mut shmetrics_points,
     point: *mut *const shmetrics_point,
@@ -392,7 +392,7 @@ pub unsafe extern "C" fn shmetrics_points_next(
 }
 
 /// Frees points; NULL is ignored. Free the points of a reader before the reader.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_points_free(points: *mut shmetrics_points) {
     if !points.is_null() {
         // SAFETY: the caller's promise.

@@ -34,7 +34,7 @@ unsafe fn begin(segment: *const shmetrics_segment) -> Result<Box<CPage>, shmetri
 }
 
 /// Attaches to a segment, read-only. An empty name: `$SHMETRICS_SEGMENT`, else "default".
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_reader_open(
     name: shmetrics_str,
     reader: *mut *mut shmetrics_reader,
@@ -53,7 +53,7 @@ pub unsafe extern "C" fn shmetrics_reader_open(
 }
 
 /// Frees a reader; NULL is ignored. Its cursors must have been freed.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_reader_free(reader: *mut shmetrics_reader) {
     if !reader.is_null() {
         // SAFETY: the caller's promise.
@@ -71,7 +71,7 @@ unsafe fn reader_of<'a>(reader: *const shmetrics_reader) -> Result<&'a Reader, s
 /// Renders a page into `buffer`. `*length` becomes the length of the page also when `capacity` is
 /// too small for it: then nothing is written, and the status is
 /// `SHMETRICS_STATUS_BUFFER_TOO_SMALL`. The page may have grown by the next call: leave some room.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_reader_render(
     reader: *const shmetrics_reader,
     buffer: *mut c_char,
@@ -87,7 +87,7 @@ pub unsafe extern "C" fn shmetrics_reader_render(
 }
 
 /// As `shmetrics_reader_render`, from a segment that this process has open.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_segment_render(
     segment: *const shmetrics_segment,
     buffer: *mut c_char,
@@ -124,7 +124,7 @@ unsafe fn hand_over(
 
 /// Begins a page that is read in pieces. The segment stays mapped, so the cursor may be used at any
 /// time.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_segment_cursor(
     segment: *const shmetrics_segment,
     cursor: *mut *mut shmetrics_cursor,
@@ -140,7 +140,7 @@ pub unsafe extern "C" fn shmetrics_segment_cursor(
 }
 
 /// Begins a page that is read in pieces. Free the cursor before the reader.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_reader_cursor(
     reader: *const shmetrics_reader,
     cursor: *mut *mut shmetrics_cursor,
@@ -239,7 +239,7 @@ impl shmetrics_exposition {
 
 /// The exposition for a scraper that sends this `Accept` header, or an empty one if it sends none.
 /// Never fails: for an unknown header it is text 0.0.4.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_negotiate(accept: shmetrics_str) -> shmetrics_exposition {
     // SAFETY: the caller's promise.
     let accept = || String::from_utf8_lossy(unsafe { accept.bytes() });
@@ -247,14 +247,14 @@ pub unsafe extern "C" fn shmetrics_negotiate(accept: shmetrics_str) -> shmetrics
 }
 
 /// The `Content-Type` of a page with this exposition. NULL if there is no such format or escaping.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_exposition_content_type(exposition: shmetrics_exposition) -> *const c_char {
     exposition.get().map_or(std::ptr::null(), |e| e.content_type_c().as_ptr())
 }
 
 /// Whether to compress the answer to a request with this `Accept-Encoding` header by gzip. Send
 /// `Vary: Accept, Accept-Encoding` in any case.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_accepts_gzip(accept_encoding: shmetrics_str) -> bool {
     // SAFETY: the caller's promise.
     guard(false, || crate::accepts_gzip(&String::from_utf8_lossy(unsafe { accept_encoding.bytes() })))
@@ -262,7 +262,7 @@ pub unsafe extern "C" fn shmetrics_accepts_gzip(accept_encoding: shmetrics_str) 
 
 /// Sets the exposition of the page; without this call it is text 0.0.4. Call it before the first
 /// read.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_cursor_set_exposition(
     cursor: *mut shmetrics_cursor,
     exposition: shmetrics_exposition,
@@ -282,7 +282,7 @@ pub unsafe extern "C" fn shmetrics_cursor_set_exposition(
 /// Selects a family by the name of one of its samples, as scrapers ask for by `name[]`. The page
 /// has the selected families; without a filter, all. The name may be as registered or as the page
 /// shows it. Call it before the first read.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_cursor_add_filter(
     cursor: *mut shmetrics_cursor,
     name: shmetrics_str,
@@ -297,7 +297,7 @@ pub unsafe extern "C" fn shmetrics_cursor_add_filter(
 
 /// Copies the next bytes of the page to `buffer` and returns their number; 0 once the page is
 /// complete. Any capacity will do, down to one byte.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_cursor_read(
     cursor: *mut shmetrics_cursor,
     buffer: *mut c_char,
@@ -318,7 +318,7 @@ pub unsafe extern "C" fn shmetrics_cursor_read(
 }
 
 /// Frees a cursor; NULL is ignored.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_cursor_free(cursor: *mut shmetrics_cursor) {
     // SAFETY: the caller's promise. A collector does not own the page.
     guard((), || unsafe {
@@ -329,7 +329,7 @@ pub unsafe extern "C" fn shmetrics_cursor_free(cursor: *mut shmetrics_cursor) {
 }
 
 /// The `Content-Type` of a page in the text format 0.0.4. Prometheus 3 rejects a page without it.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_content_type() -> *const c_char {
     const TYPE: &std::ffi::CStr = c"text/plain; version=0.0.4; charset=utf-8";
     debug_assert_eq!(TYPE.to_str(), Ok(Format::Text.content_type()));
@@ -337,7 +337,7 @@ pub extern "C" fn shmetrics_content_type() -> *const c_char {
 }
 
 /// The library's version, such as "0.1.0".
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
 }

@@ -147,14 +147,14 @@ unsafe impl Growing for shmetrics_options {
 /// Sets the defaults of the fields of the first version, for programs that do not pass the size of
 /// their struct. In C and C++ a macro of this name calls `shmetrics_options_init_sized`, which sets
 /// all fields.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_options_init(options: *mut shmetrics_options) {
     // SAFETY: the caller's promise: every release's struct is at least so large.
     unsafe { shmetrics_options_init_sized(options, FIRST_SIZE) };
 }
 
 /// Sets the defaults of a struct of `size` bytes: `sizeof(shmetrics_options)` where it is compiled.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_options_init_sized(options: *mut shmetrics_options, size: usize) {
     if options.is_null() || size < FIRST_SIZE {
         return;
@@ -173,7 +173,7 @@ pub unsafe extern "C" fn shmetrics_options_init_sized(options: *mut shmetrics_op
 /// Opens a segment. `options` may be NULL for the defaults. Opening the same segment again gives
 /// the same pointer, from any thread and by any path; also in a forked child that may no longer
 /// open the file.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_segment_open(
     options: *const shmetrics_options,
     segment: *mut *mut shmetrics_segment,
@@ -284,7 +284,7 @@ unsafe fn name_of<'a>(name: shmetrics_str) -> Result<&'a str, shmetrics_status> 
 /// Removes the name of a segment. Processes that have the segment mapped keep using the memory,
 /// which no new process finds. The call removes segments only, and by a plain name also damaged
 /// ones.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_segment_remove(name: shmetrics_str) -> shmetrics_status {
     // SAFETY: the caller's promise.
     guarded(|| Segment::remove(unsafe { name.text("the segment's name")? }).map_err(report))
@@ -295,7 +295,7 @@ pub unsafe extern "C" fn shmetrics_segment_remove(name: shmetrics_str) -> shmetr
 /// counted. The name may be registered again. `SHMETRICS_STATUS_CONFLICT`: a process of a later
 /// revision has registered the family. To replace a definition by another, register it with
 /// `replace`.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_unregister(
     segment: *mut shmetrics_segment,
     name: shmetrics_str,
@@ -315,7 +315,7 @@ pub unsafe extern "C" fn shmetrics_unregister(
 
 /// Gives this process a number for the label `pid` of per-process gauges, such as a worker number.
 /// Call it in the worker, before its first update of a gauge.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_segment_set_identity(
     segment: *mut shmetrics_segment,
     identity: u32,
@@ -335,7 +335,7 @@ pub unsafe extern "C" fn shmetrics_segment_set_identity(
 /// `SHMETRICS_STATUS_PERMISSION` or `SHMETRICS_STATUS_SYSTEM`: the system denies both of the ways
 /// to hold a slot: to open the file of the segment once more, and to make a System V shared memory
 /// segment.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_segment_attach_process(segment: *mut shmetrics_segment) -> shmetrics_status {
     // SAFETY: the caller's promise.
     guarded(|| unsafe { segment_of(segment)? }.attach_process().map_err(report))
@@ -344,7 +344,7 @@ pub unsafe extern "C" fn shmetrics_segment_attach_process(segment: *mut shmetric
 /// Expires the series of families with `expire_after_seconds` that no process has updated for that
 /// time, and returns how many left the pages. Rendering a page of the segment does the same. Call
 /// it where only read-only readers render.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_segment_expire(segment: *mut shmetrics_segment) -> u64 {
     // SAFETY: the caller's promise.
     guard(0, || unsafe { segment_of(segment) }.map_or(0, |segment| segment.expire()))
@@ -353,7 +353,7 @@ pub unsafe extern "C" fn shmetrics_segment_expire(segment: *mut shmetrics_segmen
 /// For programs that are ported from libraries with such a call; no program needs it. The kernel
 /// tells which processes live, so nothing is marked, and no call harms a living process. True if no
 /// living process with this pid (in the caller's PID namespace) has values in per-process gauges.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_segment_mark_dead(segment: *mut shmetrics_segment, pid: u32) -> bool {
     // SAFETY: the caller's promise.
     guard(true, || unsafe { segment_of(segment) }.map_or(true, |s| s.mark_dead(pid)))
@@ -362,7 +362,7 @@ pub unsafe extern "C" fn shmetrics_segment_mark_dead(segment: *mut shmetrics_seg
 /// Whether the name of the segment still leads to it. If the segment was removed or replaced, this
 /// process counts where new processes and exporters do not look, until it is restarted. True also
 /// where the process cannot tell, as after `chroot`, and for anonymous segments.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_segment_is_current(segment: *mut shmetrics_segment) -> bool {
     // SAFETY: the caller's promise.
     guard(true, || unsafe { segment_of(segment) }.map_or(true, |s| s.is_current()))
@@ -371,7 +371,7 @@ pub unsafe extern "C" fn shmetrics_segment_is_current(segment: *mut shmetrics_se
 /// How many processes have the segment open for counting, this one included: forked children and
 /// stopped processes count, readers do not. -1 if the system does not tell: see "Who has a segment
 /// open" in the guide.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_segment_attached(segment: *mut shmetrics_segment) -> i64 {
     guard(-1, || {
         // SAFETY: the caller's promise.
@@ -382,7 +382,7 @@ pub unsafe extern "C" fn shmetrics_segment_attached(segment: *mut shmetrics_segm
 
 /// Puts into `*in_use` whether any process has the segment of this name open for counting, this one
 /// included. Readers do not count.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_segment_is_in_use(name: shmetrics_str, in_use: *mut bool) -> shmetrics_status {
     guarded(|| {
         if in_use.is_null() {
@@ -408,7 +408,7 @@ pub unsafe extern "C" fn shmetrics_segment_is_in_use(name: shmetrics_str, in_use
 /// NUL at its end. Returns the whole length without the NUL; 0 if there is no new warning. Each
 /// kind of warning is given once, to one of all processes. Call it now and then, say after each
 /// page. `buffer` may be NULL if `capacity` is 0.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_segment_next_warning(
     segment: *mut shmetrics_segment,
     buffer: *mut c_char,

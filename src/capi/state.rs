@@ -73,7 +73,7 @@ unsafe fn register(
 
 /// Registers a family of state sets, or finds it. The states are those of `spec->states`, each on
 /// or off.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_state_set_register(
     segment: *mut shmetrics_segment,
     spec: *const shmetrics_family_spec,
@@ -85,7 +85,7 @@ pub unsafe extern "C" fn shmetrics_state_set_register(
 
 /// Registers a family of enums, or finds it. One of the states of `spec->states` is on, at first
 /// the first.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_enum_register(
     segment: *mut shmetrics_segment,
     spec: *const shmetrics_family_spec,
@@ -96,7 +96,7 @@ pub unsafe extern "C" fn shmetrics_enum_register(
 }
 
 /// The state set or enum with these label values, made if there is none. See "Label sets" above.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_states_with(
     family: shmetrics_states_family,
     values: *const shmetrics_str,
@@ -111,7 +111,7 @@ pub unsafe extern "C" fn shmetrics_states_with(
 
 /// Removes the state set or enum with these label values, for all processes. False if there is
 /// none. See "Removing label sets" above.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_states_remove(
     family: shmetrics_states_family,
     values: *const shmetrics_str,
@@ -122,7 +122,7 @@ pub unsafe extern "C" fn shmetrics_states_remove(
 }
 
 /// Removes all state sets or enums of the family, and returns how many.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_states_clear(family: shmetrics_states_family) -> u64 {
     guard(0, || {
         // SAFETY: the words of a family handle.
@@ -131,7 +131,7 @@ pub extern "C" fn shmetrics_states_clear(family: shmetrics_states_family) -> u64
 }
 
 /// Whether the state set or enum has been removed. False for an inert handle.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_states_is_removed(states: shmetrics_states) -> bool {
     let place = SeriesAddr::from_word(states.p1.addr() as u64);
     // SAFETY: the words are NULL or those of a handle.
@@ -140,7 +140,7 @@ pub extern "C" fn shmetrics_states_is_removed(states: shmetrics_states) -> bool 
 
 /// Sets a state of a state set on or off, by its index in `spec->states`. An index out of range is
 /// counted in `shmetrics_updates_rejected_total`.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_state_set_set(states: shmetrics_states, state: usize, on: bool) {
     if let Some(set) = states.get() {
         set.set(state, on);
@@ -149,7 +149,7 @@ pub extern "C" fn shmetrics_state_set_set(states: shmetrics_states, state: usize
 
 /// Sets the state of an enum, by its index in `spec->states`. An index out of range is counted in
 /// `shmetrics_updates_rejected_total`.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_enum_set(states: shmetrics_states, state: usize) {
     if let Some(set) = states.get() {
         Enum::of(set).set(state);
@@ -158,7 +158,7 @@ pub extern "C" fn shmetrics_enum_set(states: shmetrics_states, state: usize) {
 
 /// Registers a family of information in labels, or finds it. Pages show it as `name_info` with the
 /// value 1.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_info_register(
     segment: *mut shmetrics_segment,
     spec: *const shmetrics_family_spec,
@@ -173,7 +173,7 @@ pub unsafe extern "C" fn shmetrics_info_register(
 
 /// Makes the label set with these values, if there is none. False for an inert family, a wrong
 /// number of values, or without room.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_info_with(
     family: shmetrics_info_family,
     values: *const shmetrics_str,
@@ -187,7 +187,7 @@ pub unsafe extern "C" fn shmetrics_info_with(
 }
 
 /// Removes the label set with these values, for all processes. False if there is none.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_info_remove(
     family: shmetrics_info_family,
     values: *const shmetrics_str,
@@ -198,7 +198,7 @@ pub unsafe extern "C" fn shmetrics_info_remove(
 }
 
 /// Removes all label sets of the family, and returns how many.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_info_clear(family: shmetrics_info_family) -> u64 {
     guard(0, || {
         // SAFETY: the words of a family handle.

@@ -117,7 +117,7 @@ fn message(status: u32) -> &'static CStr {
 }
 
 /// The status in words: a static string, for any value.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_status_message(status: u32) -> *const c_char {
     message(status).as_ptr()
 }
@@ -125,7 +125,7 @@ pub extern "C" fn shmetrics_status_message(status: u32) -> *const c_char {
 /// Copies the detail of the last failed call of this thread to `buffer`: a sentence that says what
 /// to do. The copy is cut off to `capacity`, with a NUL at its end. Returns the whole length
 /// without the NUL; 0 if no call has failed. `buffer` may be NULL if `capacity` is 0.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_last_error(buffer: *mut c_char, capacity: usize) -> usize {
     LAST.try_with(|last| {
         let Ok(last) = last.try_borrow() else { return 0 };

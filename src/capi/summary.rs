@@ -31,7 +31,7 @@ pub struct shmetrics_summary_family {
 ///     .name = SHMETRICS_STR("response_bytes"),
 ///     .quantiles = quantiles, .quantile_count = 3), &sizes);
 /// ```
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_summary_register(
     segment: *mut shmetrics_segment,
     spec: *const shmetrics_family_spec,
@@ -46,7 +46,7 @@ pub unsafe extern "C" fn shmetrics_summary_register(
 
 /// The summary with these label values, made if there is none. The handle is that of a histogram
 /// without buckets: observe with `shmetrics_histogram_observe`. See "Label sets" above.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_summary_with(
     family: shmetrics_summary_family,
     values: *const shmetrics_str,
@@ -61,7 +61,7 @@ pub unsafe extern "C" fn shmetrics_summary_with(
 
 /// Removes the summary with these label values, for all processes. False if there is none. See
 /// "Removing label sets" above.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_summary_remove(
     family: shmetrics_summary_family,
     values: *const shmetrics_str,
@@ -72,7 +72,7 @@ pub unsafe extern "C" fn shmetrics_summary_remove(
 }
 
 /// Removes all summaries of the family, and returns how many.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_summary_clear(family: shmetrics_summary_family) -> u64 {
     guard(0, || {
         // SAFETY: the words of a family handle.
@@ -82,7 +82,7 @@ pub extern "C" fn shmetrics_summary_clear(family: shmetrics_summary_family) -> u
 
 /// Registers a family of gauge histograms, or finds it: histograms whose observations can be taken
 /// back by `shmetrics_histogram_unobserve`, such as the ages of the jobs in a queue.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_gauge_histogram_register(
     segment: *mut shmetrics_segment,
     spec: *const shmetrics_family_spec,
@@ -97,7 +97,7 @@ pub unsafe extern "C" fn shmetrics_gauge_histogram_register(
 
 /// Takes back an observation of `v` that was counted before: for gauge histograms. An empty bucket
 /// stays empty, which is counted in `shmetrics_updates_rejected_total`.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_histogram_unobserve(histogram: shmetrics_histogram, v: f64) {
     if let Some(h) = histogram.get() {
         GaugeHistogram::of(h).unobserve(v);

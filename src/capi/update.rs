@@ -105,7 +105,7 @@ impl shmetrics_update {
 /// };
 /// shmetrics_entry_update(shmetrics_bundle_with(http, values, 2), updates, 2);
 /// ```
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_entry_update(
     entry: shmetrics_entry,
     updates: *const shmetrics_update,
@@ -126,7 +126,7 @@ pub unsafe extern "C" fn shmetrics_entry_update(
 }
 
 /// As `shmetrics_entry_update`.
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_entry_update_p(
     entry: *const shmetrics_entry,
     updates: *const shmetrics_update,

@@ -37,7 +37,7 @@ pub(crate) struct Undisturbed {
 
 #[cfg(target_os = "linux")]
 mod cancel {
-    extern "C" {
+    unsafe extern "C" {
         // Not in the `libc` crate for all targets.
         pub(super) fn pthread_setcancelstate(state: libc::c_int, old: *mut libc::c_int) -> libc::c_int;
     }

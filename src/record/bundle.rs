@@ -217,7 +217,7 @@ impl<'a> Record<'a> {
     }
 
     /// The members of the bundle that it is the first of, itself among them: at their seats.
-    pub(crate) fn members(&self) -> impl Iterator<Item = (Record<'a>, u64)> + 'a {
+    pub(crate) fn members(&self) -> impl Iterator<Item = (Record<'a>, u64)> + 'a + use<'a> {
         let (record, count) = (*self, self.member_count());
         let alone = (count == 0).then_some((record, 0));
         alone.into_iter().chain((0..count).filter_map(move |i| {

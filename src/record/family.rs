@@ -117,7 +117,7 @@ impl<'a> Record<'a> {
         Walk::from(self.first())
     }
     /// The records of its chain, as [`walk`](Self::walk) reaches them.
-    pub(crate) fn records(&self) -> impl Iterator<Item = u32> + 'a {
+    pub(crate) fn records(&self) -> impl Iterator<Item = u32> + 'a + use<'a> {
         let (memory, mut walk) = (self.memory, self.walk());
         std::iter::from_fn(move || walk.step(memory))
     }
@@ -273,7 +273,7 @@ impl<'a> Record<'a> {
 
     /// Its name, and those of its labels as lines have them, of these lengths.
     #[inline(always)]
-    pub(crate) fn names(&self, lens: &'a [u16]) -> Option<(&'a [u8], impl Iterator<Item = &'a [u8]>)> {
+    pub(crate) fn names(&self, lens: &'a [u16]) -> Option<(&'a [u8], impl Iterator<Item = &'a [u8]> + use<'a>)> {
         let [name, unit] = [family::NAME_LEN, family::UNIT_LEN].map(|field| self.memory.get16(self.at + field));
         let before = usize::from(name) + usize::from(unit);
         let all = lens.iter().fold(before, |all, len| all + usize::from(*len));

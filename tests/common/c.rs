@@ -67,7 +67,7 @@ pub struct BundleSpec {
     pub replace: bool,
 }
 
-extern "C" {
+unsafe extern "C" {
     pub fn shmetrics_options_init(options: *mut Options);
     pub fn shmetrics_segment_open(options: *const Options, segment: *mut *mut c_void) -> u32;
     pub fn shmetrics_bundle_register(segment: *mut c_void, spec: *const BundleSpec, bundle: *mut Two) -> u32;

@@ -269,7 +269,8 @@ fn a_runtime_directory_survives_the_restart_of_a_service() {
     let runtime = Directory::new("whole-runtime");
     let count = || {
         told(|| {
-            std::env::set_var("SHMETRICS_DIR", &runtime.0);
+            // SAFETY: a forked child, which has no other thread.
+            unsafe { std::env::set_var("SHMETRICS_DIR", &runtime.0) };
             let counter = Segment::open("app").unwrap().counter("c", "").register().unwrap();
             counter.inc();
             counter.get()

@@ -237,16 +237,8 @@ fn series_expire_and_come_back() {
     let family = family.register().unwrap();
     family.with(["1"]).observe(5.0);
     common::until("the series expires", || !common::page(&s).contains("a_count{n=\"1\"}"));
-    assert_eq!(
-        numbers(
-            {
-                family.with(["1"]).observe(6.0);
-                &line(&s, "a{n=\"1\"} ")
-            },
-            "count"
-        ),
-        [2.0]
-    );
+    family.with(["1"]).observe(6.0);
+    assert_eq!(numbers(&line(&s, "a{n=\"1\"} "), "count"), [2.0]);
 }
 
 /// What finds no room is counted as that, and nothing else of the series changes.

@@ -206,7 +206,7 @@ extern "C" fn update_in_child() {
 /// itself it does nothing.
 #[test]
 fn the_host_with_a_fork_handler() {
-    extern "C" {
+    unsafe extern "C" {
         fn pthread_atfork(
             before: Option<extern "C" fn()>,
             parent: Option<extern "C" fn()>,

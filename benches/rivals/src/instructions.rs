@@ -13,7 +13,7 @@ use crate::rivals::contestants;
 pub const UPDATES: usize = 1_000;
 
 /// Callgrind knows it by this name.
-#[no_mangle]
+#[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn bench_counted(work: &Work, n: usize) {
     work(black_box(4_000), n);

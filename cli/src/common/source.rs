@@ -405,10 +405,11 @@ impl Source {
             state.tell(journal, &problem);
             return Err(problem);
         }
-        if let Some(reader) = &state.reader {
-            if reader.is_current() && state.target == target {
-                return Ok(Arc::clone(reader));
-            }
+        if let Some(reader) = &state.reader
+            && reader.is_current()
+            && state.target == target
+        {
+            return Ok(Arc::clone(reader));
         }
         // An open mapping would keep the memory of a removed segment.
         state.reader = None;

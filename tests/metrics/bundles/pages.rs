@@ -85,7 +85,7 @@ macro_rules! series {
     }};
 }
 
-fn separate(segment: &Segment) -> impl Fn(&str) -> Series {
+fn separate(segment: &Segment) -> impl Fn(&str) -> Series + use<> {
     macro_rules! take {
         ($builder:expr) => {
             $builder.labels(["k"]).register().unwrap()
@@ -102,7 +102,7 @@ fn separate(segment: &Segment) -> impl Fn(&str) -> Series {
     series!(segment, take, done, get)
 }
 
-fn bundled(segment: &Segment) -> impl Fn(&str) -> Series {
+fn bundled(segment: &Segment) -> impl Fn(&str) -> Series + use<> {
     let mut builder = segment.bundle(["k"]);
     macro_rules! take {
         ($builder:expr) => {

@@ -114,7 +114,8 @@ impl Library {
 /// # Safety
 /// `handle` is an open library's.
 unsafe fn symbol(handle: *mut c_void, name: &std::ffi::CStr) -> Option<*mut c_void> {
-    let symbol = libc::dlsym(handle, name.as_ptr());
+    // SAFETY: the caller's promise, and a NUL-terminated name.
+    let symbol = unsafe { libc::dlsym(handle, name.as_ptr()) };
     (!symbol.is_null()).then_some(symbol)
 }
 

@@ -97,11 +97,11 @@ impl Pusher {
     /// Pushes the values of this moment once.
     async fn push(&mut self, limits: Limits) -> Result<(), String> {
         self.client.refresh()?;
-        if let Target::Gateway(gateway) = &self.target {
-            if !gateway.needs_segments() {
-                let request = gateway.request(None, Vec::new())?;
-                return retry(limits, || self.client.send(&request)).await.map(drop);
-            }
+        if let Target::Gateway(gateway) = &self.target
+            && !gateway.needs_segments()
+        {
+            let request = gateway.request(None, Vec::new())?;
+            return retry(limits, || self.client.send(&request)).await.map(drop);
         }
         let reading = self.sources.read()?;
         let own = self.status.as_mut().map(|status| {

@@ -194,10 +194,10 @@ impl App {
             self.sort_series(row.family);
         }
         self.update_rows();
-        if let Some(at) = self.rows.iter().position(|found| found.family == row.family) {
-            if !self.model.families[row.family].is_open || row.series.is_none() {
-                self.select(at);
-            }
+        if let Some(at) = self.rows.iter().position(|found| found.family == row.family)
+            && (!self.model.families[row.family].is_open || row.series.is_none())
+        {
+            self.select(at);
         }
     }
 

@@ -170,10 +170,10 @@ impl Family {
     /// The place of the series. Mostly it is the next one in the order of the last read.
     fn find(&self, read: &mut Read, labels: &Labels) -> Option<usize> {
         let next = self.walk.get(read.walk.len()).copied();
-        if let (Some(at), None) = (next, &read.places) {
-            if self.series[at].labels == *labels {
-                return Some(at);
-            }
+        if let (Some(at), None) = (next, &read.places)
+            && self.series[at].labels == *labels
+        {
+            return Some(at);
         }
         // All known series were read, and none is gone: this one is new.
         if read.places.is_none() && read.walk.len() >= self.walk.len() && self.walk.len() == read.known {
