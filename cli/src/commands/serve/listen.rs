@@ -213,10 +213,11 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Address::Unix(path) = &self.address {
-            if self.made.is_some() && self.made == identity(path) {
-                let _ = std::fs::remove_file(path);
-            }
+        if let Address::Unix(path) = &self.address
+            && self.made.is_some()
+            && self.made == identity(path)
+        {
+            let _ = std::fs::remove_file(path);
         }
     }
 }
