@@ -66,6 +66,20 @@ fn gauges_know_the_living_by_their_pids() {
 }
 
 #[test]
+fn a_process_that_lives_on_can_leave() {
+    let name = Name::new("portable");
+    let segment = options(&name).open().unwrap();
+    let gauge = segment.gauge("g", "", GaugeMode::LiveSum).register().unwrap();
+    let seen = || samples(&page(&segment)).get("g").copied();
+    gauge.set(3.0);
+    assert_eq!(seen(), Some(3.0));
+    segment.detach_process();
+    assert_eq!(seen(), Some(0.0));
+    gauge.add(2.0);
+    assert_eq!(seen(), Some(2.0), "it is a new process to the segment");
+}
+
+#[test]
 fn the_native_backend_opens_it_too() {
     let name = Name::new("portable");
     let segment = options(&name).open().unwrap();

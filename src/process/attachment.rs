@@ -1,6 +1,7 @@
 //! The second proof of life: a System V shared memory segment that only this process has attached.
 
 use super::fork::forks;
+use super::handover::{forks_at_rest, Patience};
 use super::proof::{errno, keep_from_children, unmap, Hold, Refusal, Standing, ATTEMPTS};
 use crate::os::clock::now_ns;
 use crate::shm::layout::PAGE;
@@ -32,8 +33,9 @@ impl Attachment {
             (file.0.rotate_left(32) ^ file.1 ^ u64::from(user).rotate_left(40)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let key = ((key >> 33) as libc::key_t).max(1);
         let mut private = false;
+        let mut patience = Patience::default();
         for _ in 0..ATTEMPTS {
-            let before = forks();
+            let before = forks_at_rest(&mut patience);
             let size = 1 + (now_ns() as usize >> 6) % PAGE as usize;
             let (with, exclusive) = if private { (libc::IPC_PRIVATE, 0) } else { (key, libc::IPC_EXCL) };
             // SAFETY: a plain call.

@@ -12,6 +12,9 @@
 //! mostly do in the kernel. The wait is short, because a thread may never come back from another
 //! handler. A thread that waited in vain opens nothing. A thread closes what it has opened if
 //! another thread began to fork meanwhile.
+//!
+//! Claims of slots wait for the forks of other threads too, for the same reason: see
+//! `forks_at_rest`.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
@@ -59,20 +62,56 @@ pub(super) fn prepare(all: impl Iterator<Item = &'static Kept>) {
     take_back();
 }
 
+/// A wait for other threads' forks. It ends, because such a fork may wait for a lock that the
+/// calling thread has: the host's handlers run in a fork, too.
+#[derive(Default)]
+pub(super) struct Patience {
+    start: Option<u64>,
+}
+
+impl Patience {
+    /// Waits a little. False: no longer.
+    fn wait(&mut self) -> bool {
+        let now = monotonic_ms();
+        let lasts = now.saturating_sub(*self.start.get_or_insert(now)) <= PATIENCE_MS;
+        if lasts {
+            // SAFETY: a plain call.
+            unsafe { libc::sched_yield() };
+        }
+        lasts
+    }
+}
+
+/// Whether other threads are in a fork. A fork of this thread is no matter: it comes wholly before
+/// or after what a signal handler of the thread does.
+fn others_fork() -> bool {
+    FORKING.load(SeqCst) > DEPTH.get()
+}
+
+/// `forks()` at a moment at which no other thread is in a fork, if there is one soon. If the number
+/// is the same later, no child has copied the descriptors at one moment since and the memory at
+/// another.
+pub(super) fn forks_at_rest(patience: &mut Patience) -> u64 {
+    loop {
+        let before = forks();
+        // A fork that the number has counted is seen here until its copies are made.
+        if !others_fork() || !patience.wait() {
+            return before;
+        }
+    }
+}
+
 /// Waits for the forks of other threads, then counts this one. False: they take too long.
 fn begin() -> bool {
-    let mut start = None;
+    let mut patience = Patience::default();
     loop {
         // SeqCst, here and below: in one order with `forks`.
         if FORKING.compare_exchange(0, 1, SeqCst, SeqCst).is_ok() {
             return true;
         }
-        let now = monotonic_ms();
-        if now.saturating_sub(*start.get_or_insert(now)) > PATIENCE_MS {
+        if !patience.wait() {
             return false;
         }
-        // SAFETY: a plain call.
-        unsafe { libc::sched_yield() };
     }
 }
 

@@ -1,6 +1,7 @@
 //! The first proof of life: file locks through an open file description of the process' own.
 
 use super::fork::{forks, Kept};
+use super::handover::{forks_at_rest, Patience};
 use super::proof::{errno, keep_from_children, unmap, Hold, Refusal, ATTEMPTS};
 use crate::shm::layout::PAGE;
 use crate::shm::mapping::{linux, Backing};
@@ -10,14 +11,17 @@ pub(super) struct Description<'a> {
     kept: &'a Kept,
     descriptor: i32,
     note: usize,
+    /// The forks before it was opened.
+    before: u64,
     /// 0 where pages cannot be mapped.
     page: usize,
 }
 
 impl<'a> Description<'a> {
     pub(super) fn open(backing: &dyn Backing, kept: &'a Kept) -> Result<Self, Refusal> {
+        let mut patience = Patience::default();
         for _ in 0..ATTEMPTS {
-            let before = forks();
+            let before = forks_at_rest(&mut patience);
             let own = kept.take_spare().filter(|spare| backing.is_ours(*spare)).or_else(|| backing.describe());
             let descriptor = own.ok_or_else(|| Refusal::NoProof(errno()))?;
             let Some(note) = kept.note(descriptor) else {
@@ -25,7 +29,7 @@ impl<'a> Description<'a> {
                 unsafe { libc::close(descriptor) };
                 return Err(Refusal::Busy);
             };
-            let mut description = Description { kept, descriptor, note, page: 0 };
+            let mut description = Description { kept, descriptor, note, before, page: 0 };
             // A child forked before the note has a copy of the descriptor that it does not know of,
             // and would keep our locks. From the note on, its handler closes the copy.
             if forks() != before {
@@ -63,20 +67,30 @@ impl<'a> Description<'a> {
         linux::unlock(self.descriptor, byte);
     }
 
-    /// Keeps the locks for the life of the process.
-    pub(super) fn keep(self) -> Hold {
+    /// Keeps the locks for the life of the process. Also tells whether they are this process'
+    /// alone: a child that was forked before the descriptor was closed has a copy of it, until the
+    /// child's handler runs.
+    pub(super) fn keep(self) -> (Hold, bool) {
         let hold = if self.page == 0 { Hold::descriptor(self.descriptor) } else { Hold::page(self.page) };
+        let mut is_own = true;
         if self.page != 0 {
-            self.close();
+            is_own = self.close();
         }
         std::mem::forget(self);
-        hold
+        (hold, is_own)
     }
 
-    fn close(&self) {
+    /// Returns whether no child can have a copy.
+    fn close(&self) -> bool {
         // SAFETY: opened for us alone, by `describe` or by our parent.
         unsafe { libc::close(self.descriptor) };
+        let is_own = forks() == self.before;
+        if !is_own {
+            // The note stays for forks that have copied the descriptor, but not yet the memory.
+            forks_at_rest(&mut Patience::default());
+        }
         self.kept.forget(self.note);
+        is_own
     }
 }
 

@@ -133,6 +133,11 @@ impl Process {
 
     fn give_up(&self, at: &Attached<'_>) {
         let _undisturbed = Undisturbed::new();
+        if let Some(token) = self.token() {
+            // While the proof keeps others from the slot. A child may share the proof: for a moment
+            // after its birth, or for its life after a raw `clone`.
+            at.slots().vacate(token, pid());
+        }
         self.page.set_token(0);
         let kept = self.page.kept;
         Hold::of(kept.lock.swap(0, SeqCst)).release(at.backing, kept, false);

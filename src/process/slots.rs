@@ -17,6 +17,8 @@ use super::attachment::Attachment;
 use super::fork::Kept;
 #[cfg(target_os = "linux")]
 use super::locks::Description;
+#[cfg(target_os = "linux")]
+use super::proof::ATTEMPTS;
 use super::proof::{Hold, Refusal, Standing};
 use crate::os::clock::now_ns;
 use crate::shm::layout::{header, process_cell, slot, Regions};
@@ -125,13 +127,19 @@ impl<'a> Slots<'a> {
 
     #[cfg(target_os = "linux")]
     fn claim_by_locks(&self, backing: &dyn Backing, claimant: &Claimant<'_>) -> Result<(Token, Hold), Refusal> {
-        let description = Description::open(backing, claimant.kept)?;
-        for i in 0..self.count {
-            if let Some(token) = self.take_by_locks(backing, claimant, i, &description).map_err(Refusal::NoProof)? {
-                return Ok((token, description.keep()));
+        for attempts_left in (0..ATTEMPTS).rev() {
+            let description = Description::open(backing, claimant.kept)?;
+            let mut tokens = (0..self.count).map(|i| self.take_by_locks(backing, claimant, i, &description));
+            let token = tokens.find_map(Result::transpose).ok_or(Refusal::Full)?.map_err(Refusal::NoProof)?;
+            let (hold, is_own) = description.keep();
+            // A child that was forked meanwhile would keep the slot until its handler has run.
+            if is_own || attempts_left == 0 {
+                return Ok((token, hold));
             }
+            self.release(token);
+            hold.release(backing, claimant.kept, false);
         }
-        Err(Refusal::Full)
+        Err(Refusal::Busy)
     }
 
     #[cfg(target_os = "linux")]
@@ -224,6 +232,17 @@ impl<'a> Slots<'a> {
     /// Gives up a slot that was never used.
     pub(super) fn release(&self, token: Token) {
         self.memory.put64(self.slot(token.slot) + slot::WORD, u64::from(token.generation) << 32);
+    }
+
+    /// Gives up a slot, unless another process has it by now.
+    pub(super) fn vacate(&self, token: Token, pid: u32) {
+        let generation = u64::from(token.generation) << 32;
+        let Some(pair) = self.memory.pair(self.slot(token.slot)) else { return };
+        let seen = pair.load();
+        if seen[0] == generation | u64::from(pid) {
+            // It fails if another process has taken the slot since.
+            let _ = pair.cas(seen, [generation, seen[1]]);
+        }
     }
 
     /// The last holder of a slot, if it ever had one.
