@@ -4,7 +4,8 @@ mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
 use support::http::Server;
 use support::Room;
@@ -14,6 +15,22 @@ fn launcher(python: &str) -> Command {
     let mut command = Command::new("python3");
     command.args(["-c", python]);
     command
+}
+
+/// The line that a server prints when it listens.
+fn announced(server: &mut Child) -> String {
+    let mut line = String::new();
+    BufReader::new(server.stdout.take().expect("a pipe")).read_line(&mut line).expect("is announced");
+    line
+}
+
+/// The answer of the server that listens at a Unix socket.
+fn get(socket: &Path, target: &str) -> String {
+    let mut stream = UnixStream::connect(socket).expect("connects");
+    write!(stream, "GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("asks");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answers");
+    answer
 }
 
 #[test]
@@ -48,13 +65,8 @@ os.execv(sys.argv[1], [sys.argv[1], 'serve', 'shop', '--listen', 'systemd'])";
     command.arg(env!("CARGO_BIN_EXE_shmetrics")).env("SHMETRICS_DIR", room.dir());
     command.stdin(Stdio::from(std::os::fd::OwnedFd::from(listener))).stdout(Stdio::piped());
     let mut child = command.spawn().expect("starts");
-    let mut said = String::new();
-    BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut said).expect("is announced");
-    assert_eq!(said, format!("listening on {}, path /metrics\n", path.display()));
-    let mut stream = UnixStream::connect(&path).expect("connects");
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("asks");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("answers");
+    assert_eq!(announced(&mut child), format!("listening on {}, path /metrics\n", path.display()));
+    let answer = get(&path, "/metrics");
     assert!(answer.contains("\njobs_total 3\n"), "{answer}");
     support::signal("TERM", child.id());
     assert!(support::wait(&mut child).success());
@@ -85,8 +97,7 @@ fn the_end_of_a_server_leaves_the_socket_of_its_successor() {
         let mut command = room.command(&["serve", "shop", "--listen", &listen]);
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starts");
-        let mut said = String::new();
-        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut said).expect("is announced");
+        announced(&mut child);
         child
     };
     let mut old = start();
@@ -94,10 +105,7 @@ fn the_end_of_a_server_leaves_the_socket_of_its_successor() {
     let mut new = start();
     support::signal("TERM", old.id());
     assert!(support::wait(&mut old).success());
-    let mut stream = UnixStream::connect(&path).expect("the new server is reached");
-    stream.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("asks");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("answers");
+    let answer = get(&path, "/-/healthy");
     assert!(answer.contains("healthy"), "{answer}");
     support::signal("TERM", new.id());
     assert!(support::wait(&mut new).success());

@@ -72,10 +72,7 @@ impl<'a> Description<'a> {
     /// child's handler runs.
     pub(super) fn keep(self) -> (Hold, bool) {
         let hold = if self.page == 0 { Hold::descriptor(self.descriptor) } else { Hold::page(self.page) };
-        let mut is_own = true;
-        if self.page != 0 {
-            is_own = self.close();
-        }
+        let is_own = self.page == 0 || self.close();
         std::mem::forget(self);
         (hold, is_own)
     }

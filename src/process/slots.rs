@@ -127,19 +127,20 @@ impl<'a> Slots<'a> {
 
     #[cfg(target_os = "linux")]
     fn claim_by_locks(&self, backing: &dyn Backing, claimant: &Claimant<'_>) -> Result<(Token, Hold), Refusal> {
-        for attempts_left in (0..ATTEMPTS).rev() {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
             let description = Description::open(backing, claimant.kept)?;
             let mut tokens = (0..self.count).map(|i| self.take_by_locks(backing, claimant, i, &description));
             let token = tokens.find_map(Result::transpose).ok_or(Refusal::Full)?.map_err(Refusal::NoProof)?;
             let (hold, is_own) = description.keep();
             // A child that was forked meanwhile would keep the slot until its handler has run.
-            if is_own || attempts_left == 0 {
+            if is_own || attempts == ATTEMPTS {
                 return Ok((token, hold));
             }
             self.release(token);
             hold.release(backing, claimant.kept, false);
         }
-        Err(Refusal::Busy)
     }
 
     #[cfg(target_os = "linux")]

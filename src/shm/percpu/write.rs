@@ -34,7 +34,7 @@ pub(crate) struct PerCpuCells {
     known: AtomicU32,
     /// The same where locked instructions are the way.
     known_locked: AtomicU32,
-    pub(super) kind: PerCpuKind,
+    pub(crate) kind: PerCpuKind,
     /// Whether 16 bytes are stored as one.
     pub(super) pairs: bool,
     /// At most 2^16. Restartable sequences read the low half.
@@ -339,8 +339,6 @@ fn first_half(id: [u8; 16]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    #[cfg(target_os = "linux")]
-    use crate::metric::sealed::FromSeries;
     use crate::Options;
 
     /// A process that was moved to a machine with more CPUs may run on one for which there is no
@@ -372,55 +370,5 @@ mod tests {
         assert!(!per_cpu.add(cells, 1) && !per_cpu.count(cells, 0, 1.0));
         assert!(!per_cpu.add(cells, crate::shm::percpu::MOST - 1) && !per_cpu.count(cells + 2, 1, 1.0));
         assert_eq!(all(), before, "it has written where there is no cell");
-    }
-
-    #[cfg(target_os = "linux")]
-    fn stay_on(cpus: &libc::cpu_set_t) {
-        // SAFETY: plain bits, of this thread alone.
-        assert_eq!(unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), cpus) }, 0);
-    }
-
-    /// Cells are looked for once for several updates. In between, the thread may be moved.
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_cpu_that_the_thread_has_left_is_not_written() {
-        let segment = Options::new().anonymous().max_size(4 << 20).open().unwrap();
-        let counter = segment.counter("c", "").register().unwrap();
-        let histogram = segment.histogram("h", "").buckets(&[1.0]).register().unwrap();
-        let inner = segment.inner;
-        // SAFETY: sets of CPUs are plain bits.
-        let (mut allowed, none): (libc::cpu_set_t, libc::cpu_set_t) =
-            unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
-        // SAFETY: a plain call, and bits that are there.
-        let cpus: Vec<usize> = unsafe {
-            libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut allowed);
-            (0..libc::CPU_SETSIZE as usize).filter(|cpu| libc::CPU_ISSET(*cpu, &allowed)).collect()
-        };
-        if inner.per_cpu.kind != PerCpuKind::Rseq || cpus.len() < 2 {
-            eprintln!("skipped: a_cpu_that_the_thread_has_left_is_not_written (no restartable sequences, or one CPU)");
-            return;
-        }
-        let only = |cpu: usize| {
-            let mut set = none;
-            // SAFETY: one of the set's bits.
-            unsafe { libc::CPU_SET(cpu, &mut set) };
-            stay_on(&set);
-        };
-        (0..2 * HEAT).for_each(|_| counter.inc());
-        (0..2 * HEAT).for_each(|_| histogram.observe(0.5));
-        let cells_of = |at| crate::shm::percpu::of(&inner.memory, at);
-        let ((_, c), (_, h)) = (counter.seat(), histogram.seat());
-        let (c, h) = (cells_of(c.at), cells_of(h.at));
-        only(cpus[0]);
-        let here = inner.per_cpu.here();
-        let done = || [(0..100).any(|_| here.add(c, 1)), (0..100).any(|_| here.count(h, 0, 1.0))];
-        assert_eq!(done(), [true; 2], "cells {c} and {h}");
-        let before = (counter.get(), histogram.totals());
-        only(cpus[1]);
-        assert_eq!(done(), [false; 2]);
-        assert_eq!((counter.get(), histogram.totals()), before);
-        only(cpus[0]);
-        assert_eq!(done(), [true; 2]);
-        stay_on(&allowed);
     }
 }
