@@ -87,7 +87,7 @@ release: ## everything of a release, of the committed tree, in dist/ (RELEASE_FL
 	@scripts/setup.sh release
 	packaging/release.sh $(RELEASE_FLAGS)
 
-fmt: ## format the Rust code
+fmt: ## format the Rust, C and C++ code
 	scripts/format.sh
 
 lint: ## formatting, layers, clippy, documentation, licences

@@ -124,7 +124,9 @@ class options {
  public:
   options() : options(text_view()) {}
   template <class Text, class = std::enable_if_t<detail::is_text<Text>>>
-  options(const Text& name) : name_(name) { shmetrics_options_init(&raw_); }
+  options(const Text& name) : name_(name) {
+    shmetrics_options_init(&raw_);
+  }
 
   options& create_new() noexcept { return choose(SHMETRICS_CREATE_NEW); }  // it must not exist
   options& attach() noexcept { return choose(SHMETRICS_ATTACH); }          // it must exist
@@ -132,10 +134,19 @@ class options {
   options& anonymous() noexcept { return choose(SHMETRICS_ANONYMOUS); }
   options& mode(std::uint32_t file_mode) noexcept { return set(raw_.mode, file_mode); }
   // The owner and the group of a new segment's file: a name, or a number in digits.
-  options& owner(text_view user) { owner_ = user; return *this; }
-  options& group(text_view group) { group_ = group; return *this; }
+  options& owner(text_view user) {
+    owner_ = user;
+    return *this;
+  }
+  options& group(text_view group) {
+    group_ = group;
+    return *this;
+  }
   // Users, separated by commas, in whose segments this process may count: see the C header.
-  options& trust(text_view users) { trust_ = users; return *this; }
+  options& trust(text_view users) {
+    trust_ = users;
+    return *this;
+  }
   options& max_size(std::uint64_t bytes) noexcept { return set(raw_.max_size, bytes); }
   options& max_series(std::uint64_t count) noexcept { return set(raw_.max_series, count); }
   options& max_processes(std::uint32_t count) noexcept { return set(raw_.max_processes, count); }
@@ -206,9 +217,9 @@ struct member {
 struct bundle_spec {
   std::vector<text> labels{};
   std::vector<member> members{};
-  std::uint64_t max_series = 0;     // label sets; 0: no limit
-  seconds expire_after{};  // without an update of any member; 0: never
-  bool replace = false;             // takes the place of another definition
+  std::uint64_t max_series = 0;  // label sets; 0: no limit
+  seconds expire_after{};        // without an update of any member; 0: never
+  bool replace = false;          // takes the place of another definition
 };
 
 // A collector that was added to a segment.
@@ -238,9 +249,7 @@ class segment : public page_source<segment> {
     return segment(raw);
   }
   // Removes the name; processes that have the segment open keep it.
-  static outcome try_remove(text_view name) {
-    return detail::check(shmetrics_segment_remove(detail::str(name)));
-  }
+  static outcome try_remove(text_view name) { return detail::check(shmetrics_segment_remove(detail::str(name))); }
   // Whether any process has the segment of this name open for counting, this one included.
   static result<bool> try_is_in_use(text_view name) {
     bool in_use = false;
@@ -395,9 +404,7 @@ class segment : public page_source<segment> {
   void count(text_view name, labels pairs = {}, double number = 1) const {
     (void)try_count(name, pairs, number).value();
   }
-  void observe(text_view name, labels pairs, double value) const {
-    (void)try_observe(name, pairs, value).value();
-  }
+  void observe(text_view name, labels pairs, double value) const { (void)try_observe(name, pairs, value).value(); }
   void observe(text_view name, labels pairs, seconds time) const { observe(name, pairs, time.count()); }
 #endif
 

@@ -83,8 +83,9 @@ auto with_labels(labels pairs, Call call) noexcept {
   // A family has fewer labels, and an exemplar of so many has too many characters.
   std::array<shmetrics_label, SHMETRICS_MAX_EXEMPLAR_CHARACTERS + 1> raw;
   const std::size_t count = std::min(pairs.size(), raw.size());
-  std::transform(pairs.begin(), pairs.begin() + count, raw.begin(),
-                 [](const auto& pair) { return shmetrics_label{str(pair.first), str(pair.second)}; });
+  std::transform(pairs.begin(), pairs.begin() + count, raw.begin(), [](const auto& pair) {
+    return shmetrics_label{str(pair.first), str(pair.second)};
+  });
   return call(raw.data(), count);
 }
 
@@ -131,10 +132,19 @@ class counter : public detail::handle<shmetrics_counter> {
   void set(double number) const noexcept { shmetrics_counter_set(raw(), number); }
   void reset() const noexcept { shmetrics_counter_reset(raw()); }
 
-  const counter& operator++() const noexcept { inc(); return *this; }
-  counter operator++(int) const noexcept { inc(); return *this; }
+  const counter& operator++() const noexcept {
+    inc();
+    return *this;
+  }
+  counter operator++(int) const noexcept {
+    inc();
+    return *this;
+  }
   template <class Number>
-  const counter& operator+=(Number number) const noexcept { add(number); return *this; }
+  const counter& operator+=(Number number) const noexcept {
+    add(number);
+    return *this;
+  }
 };
 
 // Adds one to a gauge for its own lifetime.
@@ -156,12 +166,30 @@ class gauge : public detail::handle<shmetrics_gauge> {
   double value() const noexcept { return shmetrics_gauge_value(raw()); }
   in_progress track() const noexcept;
 
-  const gauge& operator++() const noexcept { inc(); return *this; }
-  gauge operator++(int) const noexcept { inc(); return *this; }
-  const gauge& operator--() const noexcept { dec(); return *this; }
-  gauge operator--(int) const noexcept { dec(); return *this; }
-  const gauge& operator+=(double number) const noexcept { add(number); return *this; }
-  const gauge& operator-=(double number) const noexcept { add(-number); return *this; }
+  const gauge& operator++() const noexcept {
+    inc();
+    return *this;
+  }
+  gauge operator++(int) const noexcept {
+    inc();
+    return *this;
+  }
+  const gauge& operator--() const noexcept {
+    dec();
+    return *this;
+  }
+  gauge operator--(int) const noexcept {
+    dec();
+    return *this;
+  }
+  const gauge& operator+=(double number) const noexcept {
+    add(number);
+    return *this;
+  }
+  const gauge& operator-=(double number) const noexcept {
+    add(-number);
+    return *this;
+  }
 };
 
 class [[nodiscard]] in_progress {
@@ -223,7 +251,9 @@ class histogram : public detail::observed {
       shmetrics_histogram_observe_with_exemplar(raw(), number, all, count);
     });
   }
-  void observe_with_exemplar(seconds time, exemplar pairs) const noexcept { observe_with_exemplar(time.count(), pairs); }
+  void observe_with_exemplar(seconds time, exemplar pairs) const noexcept {
+    observe_with_exemplar(time.count(), pairs);
+  }
   timer start_timer() const noexcept;
 };
 
@@ -380,8 +410,8 @@ template <>
 struct calls_of<entry>
     : calls<shmetrics_bundle, shmetrics_bundle_with, shmetrics_bundle_remove, shmetrics_bundle_clear> {};
 template <>
-struct calls_of<info>
-    : calls<shmetrics_info_family, shmetrics_info_with, shmetrics_info_remove, shmetrics_info_clear> {};
+struct calls_of<info> : calls<shmetrics_info_family, shmetrics_info_with, shmetrics_info_remove, shmetrics_info_clear> {
+};
 
 }  // namespace detail
 

@@ -151,7 +151,10 @@ class exposition {
     return negotiated;
   }
   // OpenMetrics 1.0.0 with _created samples.
-  exposition& created(bool yes = true) noexcept { raw_.created = yes; return *this; }
+  exposition& created(bool yes = true) noexcept {
+    raw_.created = yes;
+    return *this;
+  }
   // Ends in a NUL. Empty if there is no such format or escaping.
   std::string_view content_type() const noexcept {
     const char* type = shmetrics_exposition_content_type(raw_);

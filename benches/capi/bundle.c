@@ -114,7 +114,8 @@ static void serve_at_once(const struct metrics *m, const shmetrics_str *values, 
     shmetrics_update updates[MEMBERS];
     const shmetrics_entry entry = shmetrics_bundle_with(m->bundle, values, 3);
     for (int i = 0; i < COUNTERS; i++) updates[i] = (shmetrics_update){(uint32_t)i, SHMETRICS_UPDATE_ADD_U64, {.n = 1}};
-    for (int i = COUNTERS; i < members; i++) updates[i] = (shmetrics_update){(uint32_t)i, SHMETRICS_UPDATE_OBSERVE, {.v = 2.5}};
+    for (int i = COUNTERS; i < members; i++)
+        updates[i] = (shmetrics_update){(uint32_t)i, SHMETRICS_UPDATE_OBSERVE, {.v = 2.5}};
     shmetrics_entry_update(entry, updates, (size_t)members);
 }
 
@@ -142,7 +143,8 @@ static serve *const serves[WAYS] = {serve_separate, serve_bundled, serve_at_once
 static void tell(const char *what, double (*rounds)[ROUNDS], int ways, const char *unit) {
     const double separate = median(rounds[0]);
     printf("%-50s %9.2f", what, separate);
-    for (int way = 1; way < ways; way++) printf(" %9.2f %s (%.2f)", median(rounds[way]), unit, median(rounds[way]) / separate);
+    for (int way = 1; way < ways; way++)
+        printf(" %9.2f %s (%.2f)", median(rounds[way]), unit, median(rounds[way]) / separate);
     printf("\n");
 }
 
@@ -230,7 +232,8 @@ int main(void) {
     for (int i = 0; i < COLD_SETS; i++) serve_separate(&c, sets[i], MEMBERS), serve_bundled(&d, sets[i], MEMBERS);
     compare("the same over 11,765 label sets at random", &c, &d, cold_order);
     compare_pages("a line of their page", &c, &d);
-    const double each = bytes_of(serve_separate, separate(MEMBERS - 1)), all = bytes_of(serve_bundled, bundled(MEMBERS - 1));
+    const double each = bytes_of(serve_separate, separate(MEMBERS - 1)),
+                 all = bytes_of(serve_bundled, bundled(MEMBERS - 1));
     printf("%-50s %9.2f %9.2f bytes (%.2f)\n", "a label set of 17 counters and 1 histogram", each, all, all / each);
     return 0;
 }

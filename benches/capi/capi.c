@@ -28,30 +28,55 @@ static double now_ns(void) {
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
-static void floor_xadd(int i) { (void)i; __atomic_fetch_add(&word, 1, __ATOMIC_RELAXED); }
-static void counter_inc(int i) { (void)i; shmetrics_counter_inc(held); }
-static void labelled_inc(int i) { (void)i; shmetrics_counter_inc(labelled); }
+static void floor_xadd(int i) {
+    (void)i;
+    __atomic_fetch_add(&word, 1, __ATOMIC_RELAXED);
+}
+static void counter_inc(int i) {
+    (void)i;
+    shmetrics_counter_inc(held);
+}
+static void labelled_inc(int i) {
+    (void)i;
+    shmetrics_counter_inc(labelled);
+}
 static void looked_up(int i) { shmetrics_counter_inc(shmetrics_counter_with(family, sets[order[i & (ORDER - 1)]], 3)); }
 static void named(int i) {
     const shmetrics_str *set = sets[order[i & (ORDER - 1)]];
-    const shmetrics_label labels[] = {{SHMETRICS_STR("method"), set[0]}, {SHMETRICS_STR("path"), set[1]},
-                                      {SHMETRICS_STR("status"), set[2]}};
+    const shmetrics_label labels[] = {
+        {SHMETRICS_STR("method"), set[0]}, {SHMETRICS_STR("path"), set[1]}, {SHMETRICS_STR("status"), set[2]}};
     shmetrics_counter_add_named(segment, SHMETRICS_STR("looked_up"), labels, 3, 1);
 }
 static void nothing(int i) { (void)i; }
 static void observe(int i) { shmetrics_histogram_observe(histogram, (double)(order[i & (ORDER - 1)] % 15) + 0.5); }
 static void gauge_set(int i) { shmetrics_gauge_set(gauge, (double)i); }
-static void gauge_inc(int i) { (void)i; shmetrics_gauge_inc(gauge); }
-static void livesum_inc(int i) { (void)i; shmetrics_gauge_inc(livesum); }
+static void gauge_inc(int i) {
+    (void)i;
+    shmetrics_gauge_inc(gauge);
+}
+static void livesum_inc(int i) {
+    (void)i;
+    shmetrics_gauge_inc(livesum);
+}
 
-#define ROW(name, call) {name, call, {0}}
-static struct row { const char *name; void (*call)(int); double ns[ROUNDS]; } rows[] = {
+#define ROW(name, call) \
+    { \
+        name, call, { 0 } \
+    }
+static struct row {
+    const char *name;
+    void (*call)(int);
+    double ns[ROUNDS];
+} rows[] = {
     ROW("nothing, but the loop", nothing),
-    ROW("lock xadd, one word", floor_xadd),        ROW("held counter, inc", counter_inc),
+    ROW("lock xadd, one word", floor_xadd),
+    ROW("held counter, inc", counter_inc),
     ROW("held, of a label set, inc", labelled_inc),
-    ROW("three strings of 100 sets, inc", looked_up), ROW("name and three strings in one call", named),
+    ROW("three strings of 100 sets, inc", looked_up),
+    ROW("name and three strings in one call", named),
     ROW("histogram, observe, 15 buckets", observe),
-    ROW("shared gauge, set", gauge_set),           ROW("shared gauge, inc", gauge_inc),
+    ROW("shared gauge, set", gauge_set),
+    ROW("shared gauge, inc", gauge_inc),
     ROW("livesum gauge, inc", livesum_inc),
 };
 
@@ -79,15 +104,17 @@ static void set_up(void) {
     must(shmetrics_counter_register(segment, &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("held")), &counters));
     held = shmetrics_counter_with(counters, NULL, 0);
     const shmetrics_str names[] = {SHMETRICS_STR("method"), SHMETRICS_STR("path"), SHMETRICS_STR("status")};
-    must(shmetrics_counter_register(
-        segment, &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("looked_up"), .label_names = names, .label_count = 3), &family));
+    must(shmetrics_counter_register(segment,
+        &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("looked_up"), .label_names = names, .label_count = 3), &family));
     const double bounds[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14};
-    must(shmetrics_histogram_register(
-        segment, &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("observed"), .buckets = bounds, .bucket_count = 14), &histograms));
+    must(shmetrics_histogram_register(segment,
+        &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("observed"), .buckets = bounds, .bucket_count = 14), &histograms));
     histogram = shmetrics_histogram_with(histograms, NULL, 0);
-    must(shmetrics_gauge_register(segment, &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("shared")), SHMETRICS_GAUGE_SHARED, &gauges));
+    must(shmetrics_gauge_register(
+        segment, &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("shared")), SHMETRICS_GAUGE_SHARED, &gauges));
     gauge = shmetrics_gauge_with(gauges, NULL, 0);
-    must(shmetrics_gauge_register(segment, &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("live")), SHMETRICS_GAUGE_LIVESUM, &gauges));
+    must(shmetrics_gauge_register(
+        segment, &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("live")), SHMETRICS_GAUGE_LIVESUM, &gauges));
     livesum = shmetrics_gauge_with(gauges, NULL, 0);
     for (int i = 0; i < SETS; i++) {
         const char *formats[] = {"method%04d", "/path/%04d", "status%04d"};
@@ -113,7 +140,8 @@ int main(void) {
     printf("%-34s %8s %8s %8s\n", "ns per call, through the .so", "median", "least", "most");
     for (size_t r = 0; r < n; r++) {
         qsort(rows[r].ns, ROUNDS, sizeof(double), ascending);
-        printf("%-34s %8.2f %8.2f %8.2f\n", rows[r].name, rows[r].ns[ROUNDS / 2], rows[r].ns[0], rows[r].ns[ROUNDS - 1]);
+        printf(
+            "%-34s %8.2f %8.2f %8.2f\n", rows[r].name, rows[r].ns[ROUNDS / 2], rows[r].ns[0], rows[r].ns[ROUNDS - 1]);
     }
     return 0;
 }

@@ -20,9 +20,9 @@ static ngx_atomic_t *slots; /* of all workers */
 static ngx_int_t measure(ngx_http_request_t *r) {
     uint64_t start = __rdtsc();
     ngx_uint_t i, slot;
-    for (i = 0; i < handler_count; i++) (void) handlers[i](r);
+    for (i = 0; i < handler_count; i++) (void)handlers[i](r);
     slot = (__rdtsc() - start) / WIDTH;
-    (void) ngx_atomic_fetch_add(&slots[ngx_min(slot, SLOTS - 1)], 1);
+    (void)ngx_atomic_fetch_add(&slots[ngx_min(slot, SLOTS - 1)], 1);
     return NGX_OK;
 }
 
@@ -36,15 +36,15 @@ static ngx_int_t answer(ngx_http_request_t *r) {
     if (end == NULL) return NGX_HTTP_INTERNAL_SERVER_ERROR;
     for (i = 0; i < SLOTS; i++)
         if (slots[i]) end = ngx_sprintf(end, "%ui %uA\n", i * WIDTH, slots[i]);
-    ngx_memzero((void *) slots, SLOTS * sizeof *slots); /* each answer begins anew */
-    body.value.len = (size_t) (end - body.value.data);
+    ngx_memzero((void *)slots, SLOTS * sizeof *slots); /* each answer begins anew */
+    body.value.len = (size_t)(end - body.value.data);
     return ngx_http_send_response(r, NGX_HTTP_OK, &type, &body);
 }
 
 static char *handler_times(ngx_conf_t *cf, ngx_command_t *cmd, void *data) {
     ngx_http_core_loc_conf_t *core = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    (void) cmd;
-    (void) data;
+    (void)cmd;
+    (void)data;
     core->handler = answer;
     return NGX_CONF_OK;
 }
@@ -56,8 +56,9 @@ static ngx_int_t postconfiguration(ngx_conf_t *cf) {
     handler_count = found->nelts;
     ngx_memcpy(handlers, found->elts, found->nelts * sizeof *handlers);
     found->nelts = 0;
-    *(ngx_http_handler_pt *) ngx_array_push(found) = measure;
-    if (slots == NULL) slots = mmap(NULL, SLOTS * sizeof *slots, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    *(ngx_http_handler_pt *)ngx_array_push(found) = measure;
+    if (slots == NULL)
+        slots = mmap(NULL, SLOTS * sizeof *slots, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     return slots == MAP_FAILED ? NGX_ERROR : NGX_OK;
 }
 
@@ -68,9 +69,8 @@ static ngx_command_t commands[] = {
 
 static ngx_http_module_t context = {NULL, postconfiguration, NULL, NULL, NULL, NULL, NULL, NULL};
 
-ngx_module_t ngx_http_handler_times_module = {
-    NGX_MODULE_V1, &context, commands, NGX_HTTP_MODULE, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NGX_MODULE_V1_PADDING,
-};
+ngx_module_t ngx_http_handler_times_module = {NGX_MODULE_V1, &context, commands, NGX_HTTP_MODULE, NULL, NULL, NULL,
+    NULL, NULL, NULL, NULL, NGX_MODULE_V1_PADDING};
 
 /* What nginx' ./configure writes for a module. */
 ngx_module_t *ngx_modules[] = {&ngx_http_handler_times_module, NULL};

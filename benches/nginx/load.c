@@ -34,7 +34,7 @@ static size_t idle_count;
 static uint64_t now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t) t.tv_sec * 1000000000 + (uint64_t) t.tv_nsec;
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
 static void fail(const char *what) {
@@ -43,7 +43,7 @@ static void fail(const char *what) {
 }
 
 static int compare(const void *a, const void *b) {
-    uint64_t x = *(const uint64_t *) a, y = *(const uint64_t *) b;
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
     return (x > y) - (x < y);
 }
 
@@ -51,12 +51,12 @@ static int compare(const void *a, const void *b) {
 static int is_whole(const connection *c) {
     const char *end = memmem(c->answer, c->len, "\r\n\r\n", 4), *length;
     if (end == NULL) return 0;
-    length = memmem(c->answer, (size_t) (end - c->answer), "Content-Length: ", 16);
+    length = memmem(c->answer, (size_t)(end - c->answer), "Content-Length: ", 16);
     if (length == NULL || memcmp(c->answer, "HTTP/1.1 200", 12) != 0) {
         fprintf(stderr, "an answer that is not expected: %.60s\n", c->answer);
         exit(1);
     }
-    return c->len >= (size_t) (end + 4 - c->answer) + strtoul(length + 16, NULL, 10);
+    return c->len >= (size_t)(end + 4 - c->answer) + strtoul(length + 16, NULL, 10);
 }
 
 int main(int count, char **argument) {
@@ -66,7 +66,7 @@ int main(int count, char **argument) {
     size_t number, all, done = 0, sent = 0, i;
     int poll = epoll_create1(0), on = 1, n;
     if (count != 5) return 2;
-    to.sin_port = htons((uint16_t) atoi(argument[1]));
+    to.sin_port = htons((uint16_t)atoi(argument[1]));
     period = 1000000000 / strtoul(argument[2], NULL, 10);
     all = strtoul(argument[3], NULL, 10) * 1000000000 / period;
     number = strtoul(argument[4], NULL, 10);
@@ -76,7 +76,7 @@ int main(int count, char **argument) {
         connection *c = idle[idle_count++] = &connections[i];
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
         c->fd = socket(AF_INET, SOCK_STREAM, 0);
-        if (connect(c->fd, (struct sockaddr *) &to, sizeof to) != 0) fail("connect");
+        if (connect(c->fd, (struct sockaddr *)&to, sizeof to) != 0) fail("connect");
         setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         if (epoll_ctl(poll, EPOLL_CTL_ADD, c->fd, &event) != 0) fail("epoll_ctl");
     }
@@ -99,22 +99,22 @@ int main(int count, char **argument) {
         if (sent == all || idle_count == 0) {
             wait.tv_nsec = 10000000;
         } else if (next > time) {
-            wait.tv_nsec = (long) (next - time);
+            wait.tv_nsec = (long)(next - time);
         }
         n = epoll_pwait2(poll, events, 256, &wait, NULL);
         if (n < 0 && errno != EINTR) fail("epoll_pwait2");
         time = now();
-        for (i = 0; n > 0 && i < (size_t) n; i++) {
+        for (i = 0; n > 0 && i < (size_t)n; i++) {
             connection *c = events[i].data.ptr;
             ssize_t got = read(c->fd, c->answer + c->len, sizeof c->answer - c->len);
             if (got <= 0) fail("read");
-            c->len += (size_t) got;
+            c->len += (size_t)got;
             if (!is_whole(c)) continue;
             latencies[done++] = time - c->due;
             idle[idle_count++] = c;
         }
     }
     qsort(latencies, done, sizeof *latencies, compare);
-    printf("%.3f %.3f %zu\n", (double) latencies[done / 2] / 1e6, (double) latencies[done / 100 * 99] / 1e6, done);
+    printf("%.3f %.3f %zu\n", (double)latencies[done / 2] / 1e6, (double)latencies[done / 100 * 99] / 1e6, done);
     return 0;
 }

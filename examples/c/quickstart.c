@@ -46,24 +46,33 @@ static char *render(const shmetrics_segment *segment) {
 int main(int argc, char **argv) {
     shmetrics_options options;
     shmetrics_options_init(&options);
-    if (argc > 1) options.name = shmetrics_cstr(argv[1]); /* others see it: `shmetrics serve NAME` */
-    else options.open_mode = SHMETRICS_ANONYMOUS; /* forked children inherit it */
+    if (argc > 1)
+        options.name = shmetrics_cstr(argv[1]); /* others see it: `shmetrics serve NAME` */
+    else
+        options.open_mode = SHMETRICS_ANONYMOUS; /* forked children inherit it */
     shmetrics_segment *segment;
     must(shmetrics_segment_open(&options, &segment), "open the segment");
 
     const shmetrics_str labels[] = {SHMETRICS_STR("method"), SHMETRICS_STR("path"), SHMETRICS_STR("status")};
     shmetrics_counter_family requests;
-    must(shmetrics_counter_register(segment, &SHMETRICS_FAMILY_SPEC(
-        .name = SHMETRICS_STR("http_requests_total"), .help = SHMETRICS_STR("Requests served."),
-        .label_names = labels, .label_count = 3), &requests), "register the counter");
+    must(shmetrics_counter_register(segment,
+             &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("http_requests_total"),
+                 .help = SHMETRICS_STR("Requests served."), .label_names = labels, .label_count = 3),
+             &requests),
+        "register the counter");
     shmetrics_histogram_family latency;
-    must(shmetrics_histogram_register(segment, &SHMETRICS_FAMILY_SPEC(
-        .name = SHMETRICS_STR("http_request_duration_seconds"), .help = SHMETRICS_STR("Time to answer."),
-        .unit = SHMETRICS_STR("seconds")), &latency), "register the histogram");
+    must(shmetrics_histogram_register(segment,
+             &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("http_request_duration_seconds"),
+                 .help = SHMETRICS_STR("Time to answer."), .unit = SHMETRICS_STR("seconds")),
+             &latency),
+        "register the histogram");
 
     for (int i = 0; i < WORKERS; i++) {
         pid_t pid = fork();
-        if (pid < 0) { perror("fork"); return 1; }
+        if (pid < 0) {
+            perror("fork");
+            return 1;
+        }
         if (pid == 0) {
             serve_requests(requests, shmetrics_histogram_with(latency, NULL, 0));
             _exit(0);
@@ -75,7 +84,7 @@ int main(int argc, char **argv) {
     char *page = render(segment);
     fputs(page, stdout);
     int right = strstr(page, "http_requests_total{method=\"GET\",path=\"/\",status=\"200\"} 2000\n") != NULL
-             && strstr(page, "http_request_duration_seconds_count 2000\n") != NULL;
+        && strstr(page, "http_request_duration_seconds_count 2000\n") != NULL;
     free(page);
     if (workers_failed || (!right && argc == 1)) { /* with a name, earlier runs have counted too */
         fprintf(stderr, "the page does not show %d requests\n", WORKERS * REQUESTS_PER_WORKER);

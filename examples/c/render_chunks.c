@@ -22,9 +22,11 @@ static void must(shmetrics_status status, const char *doing) {
 static void count_keys(shmetrics_segment *segment) {
     const shmetrics_str label = SHMETRICS_STR("shard");
     shmetrics_counter_family keys;
-    must(shmetrics_counter_register(segment, &SHMETRICS_FAMILY_SPEC(
-        .name = SHMETRICS_STR("keys_total"), .help = SHMETRICS_STR("Keys written."),
-        .label_names = &label, .label_count = 1), &keys), "register the counter");
+    must(shmetrics_counter_register(segment,
+             &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("keys_total"), .help = SHMETRICS_STR("Keys written."),
+                 .label_names = &label, .label_count = 1),
+             &keys),
+        "register the counter");
     for (unsigned shard = 0; shard < SHARDS; shard++) {
         char number[16];
         int len = snprintf(number, sizeof number, "%u", shard);
@@ -35,7 +37,10 @@ static void count_keys(shmetrics_segment *segment) {
 
 /* Chunks end anywhere, inside a line too; here they are put together again to look at the
  * result. */
-struct page { char *bytes; size_t len; };
+struct page {
+    char *bytes;
+    size_t len;
+};
 
 static void append(struct page *page, const char *chunk, size_t len) {
     char *grown = realloc(page->bytes, page->len + len + 1);

@@ -73,9 +73,7 @@ int run() {
 
 }  // namespace
 
-int main() try {
-  return run();
-} catch (const shmetrics::error& failure) {
+int main() try { return run(); } catch (const shmetrics::error& failure) {
   std::cerr << failure.what() << '\n';
   return 1;
 }

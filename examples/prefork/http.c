@@ -112,12 +112,12 @@ bool http_read(struct http_connection *c, struct http_request *request) {
     return true;
 }
 
-bool http_respond(struct http_connection *c, const char *status, const char *body, size_t body_len,
-                  unsigned pause_ms, bool keep_alive) {
+bool http_respond(struct http_connection *c, const char *status, const char *body, size_t body_len, unsigned pause_ms,
+    bool keep_alive) {
     char head[256];
     int len = snprintf(head, sizeof head,
-                       "HTTP/1.1 %s\r\nServer: %s\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n%s\r\n",
-                       status, c->server, body_len, keep_alive ? "" : "Connection: close\r\n");
+        "HTTP/1.1 %s\r\nServer: %s\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n%s\r\n", status, c->server,
+        body_len, keep_alive ? "" : "Connection: close\r\n");
     size_t first = pause_ms > 0 ? body_len / 2 : body_len;
     if (!send_all(c->fd, head, (size_t)len, first > 0 ? MSG_MORE : 0)) return false;
     if (!send_all(c->fd, body, first, 0)) return false;
@@ -129,8 +129,8 @@ bool http_respond(struct http_connection *c, const char *status, const char *bod
 bool http_stream(struct http_connection *c, const char *content_type, const struct http_request *request) {
     char head[256];
     int len = snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nServer: %s\r\nContent-Type: %s\r\n%s%s\r\n", c->server,
-                       content_type, request->chunked_answer ? "Transfer-Encoding: chunked\r\n" : "",
-                       request->keep_alive ? "" : "Connection: close\r\n");
+        content_type, request->chunked_answer ? "Transfer-Encoding: chunked\r\n" : "",
+        request->keep_alive ? "" : "Connection: close\r\n");
     return send_all(c->fd, head, (size_t)len, MSG_MORE);
 }
 
@@ -138,8 +138,8 @@ bool http_chunk(struct http_connection *c, const char *data, size_t len, const s
     char size[24];
     if (!request->chunked_answer) return send_all(c->fd, data, len, 0);
     int size_len = snprintf(size, sizeof size, "%zx\r\n", len);
-    return send_all(c->fd, size, (size_t)size_len, MSG_MORE) && send_all(c->fd, data, len, MSG_MORE) &&
-           send_all(c->fd, "\r\n", 2, 0);
+    return send_all(c->fd, size, (size_t)size_len, MSG_MORE) && send_all(c->fd, data, len, MSG_MORE)
+        && send_all(c->fd, "\r\n", 2, 0);
 }
 
 void http_set_limits(int fd, unsigned timeout_seconds) {

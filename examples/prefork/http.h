@@ -23,7 +23,7 @@ struct http_connection {
 /* Points into its connection's buffer: valid until the next http_read. */
 struct http_request {
     const char *method;
-    const char *path; /* without the query */
+    const char *path;   /* without the query */
     const char *accept; /* what the client wants to read */
     const char *body;
     size_t body_len;
@@ -38,8 +38,8 @@ void http_open(struct http_connection *c, int fd, const char *server);
 bool http_read(struct http_connection *c, struct http_request *request);
 
 /* Sends a whole response. With pause_ms the body comes in two halves, that far apart. */
-bool http_respond(struct http_connection *c, const char *status, const char *body, size_t body_len,
-                  unsigned pause_ms, bool keep_alive);
+bool http_respond(struct http_connection *c, const char *status, const char *body, size_t body_len, unsigned pause_ms,
+    bool keep_alive);
 
 /* A response of unknown length: begin, any number of chunks, and an empty chunk to end it. A
  * client that does not know chunks gets the bare bytes: it also knows no keep-alive, and reads

@@ -23,38 +23,26 @@ static bool ok(shmetrics_status status) {
 }
 
 static bool register_requests(void) {
-    static const shmetrics_str labels[] = {SHMETRICS_STR_INIT("lang"), SHMETRICS_STR_INIT("method"), SHMETRICS_STR_INIT("path"), SHMETRICS_STR_INIT("status")};
-    const shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(
-        .name = SHMETRICS_STR("http_requests_total"),
-        .help = SHMETRICS_STR("Requests answered."),
-        .label_names = labels,
-        .label_count = COUNT(labels)
-    );
+    static const shmetrics_str labels[] = {SHMETRICS_STR_INIT("lang"), SHMETRICS_STR_INIT("method"),
+        SHMETRICS_STR_INIT("path"), SHMETRICS_STR_INIT("status")};
+    const shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("http_requests_total"),
+        .help = SHMETRICS_STR("Requests answered."), .label_names = labels, .label_count = COUNT(labels));
     return ok(shmetrics_counter_register(segment, &spec, &requests));
 }
 
 static bool register_duration(void) {
     static const shmetrics_str labels[] = {SHMETRICS_STR_INIT("lang"), SHMETRICS_STR_INIT("path")};
     static const double seconds[] = {0.00001, 0.00005, 0.0001, 0.0005, 0.001, 0.005, 0.006, 0.008, 0.01, 0.05, 0.1};
-    const shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(
-        .name = SHMETRICS_STR("http_request_duration_seconds"),
-        .help = SHMETRICS_STR("Time from the request to the first byte of its answer."),
-        .label_names = labels,
-        .label_count = COUNT(labels),
-        .buckets = seconds,
-        .bucket_count = COUNT(seconds)
-    );
+    const shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("http_request_duration_seconds"),
+        .help = SHMETRICS_STR("Time from the request to the first byte of its answer."), .label_names = labels,
+        .label_count = COUNT(labels), .buckets = seconds, .bucket_count = COUNT(seconds));
     return ok(shmetrics_histogram_register(segment, &spec, &duration));
 }
 
 static bool register_in_progress(void) {
     static const shmetrics_str labels[] = {SHMETRICS_STR_INIT("lang")};
-    const shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(
-        .name = SHMETRICS_STR("http_requests_in_progress"),
-        .help = SHMETRICS_STR("Requests being answered now."),
-        .label_names = labels,
-        .label_count = COUNT(labels)
-    );
+    const shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("http_requests_in_progress"),
+        .help = SHMETRICS_STR("Requests being answered now."), .label_names = labels, .label_count = COUNT(labels));
     shmetrics_gauge_family family;
     /* LIVESUM: what a killed worker had in progress leaves the page with it. */
     if (!ok(shmetrics_gauge_register(segment, &spec, SHMETRICS_GAUGE_LIVESUM, &family))) return false;
@@ -63,17 +51,13 @@ static bool register_in_progress(void) {
 }
 
 bool metrics_open(void) {
-    return ok(shmetrics_segment_open(NULL, &segment)) && register_requests() && register_duration() &&
-           register_in_progress();
+    return ok(shmetrics_segment_open(NULL, &segment)) && register_requests() && register_duration()
+        && register_in_progress();
 }
 
-void metrics_remove(const char *segment_name) {
-    (void)ok(shmetrics_segment_remove(shmetrics_cstr(segment_name)));
-}
+void metrics_remove(const char *segment_name) { (void)ok(shmetrics_segment_remove(shmetrics_cstr(segment_name))); }
 
-void metrics_worker(uint32_t number) {
-    (void)ok(shmetrics_segment_set_identity(segment, number));
-}
+void metrics_worker(uint32_t number) { (void)ok(shmetrics_segment_set_identity(segment, number)); }
 
 uint64_t metrics_start(void) {
     shmetrics_gauge_inc(in_progress);
@@ -92,9 +76,7 @@ void metrics_count(const struct route *route, uint64_t start) {
     shmetrics_histogram_observe_since(observed, start);
 }
 
-void metrics_finish(void) {
-    shmetrics_gauge_dec(in_progress);
-}
+void metrics_finish(void) { shmetrics_gauge_dec(in_progress); }
 
 bool metrics_respond(struct http_connection *c, const struct http_request *request) {
     shmetrics_cursor *cursor;

@@ -89,7 +89,7 @@ bool pool_reap(void) {
             if (w->pid != pid) continue;
             bool killed = WIFSIGNALED(status);
             dprintf(STDOUT_FILENO, "worker %u %s pid %d ended %s %d\n", i, w->lang, (int)pid,
-                    killed ? "signal" : "status", killed ? WTERMSIG(status) : WEXITSTATUS(status));
+                killed ? "signal" : "status", killed ? WTERMSIG(status) : WEXITSTATUS(status));
             w->pid = 0;
             all_well = all_well && killed;
         }

@@ -10,10 +10,10 @@ extern "C" {
 struct route {
     const char *method;
     const char *path;
-    const char *status;  /* three digits and the phrase */
-    const char *body;    /* NULL: the request's own */
-    unsigned work_ms;    /* time taken before there is an answer */
-    unsigned pause_ms;   /* time taken between the answer's two halves */
+    const char *status; /* three digits and the phrase */
+    const char *body;   /* NULL: the request's own */
+    unsigned work_ms;   /* time taken before there is an answer */
+    unsigned pause_ms;  /* time taken between the answer's two halves */
 };
 
 /* Never NULL. What is in no table gets the last route, labelled "other": a label must not hold

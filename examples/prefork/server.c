@@ -36,9 +36,7 @@ static void on_stop(int signal_number) {
 }
 
 /* Only there so that SIGCHLD ends a ppoll. */
-static void on_child(int signal_number) {
-    (void)signal_number;
-}
+static void on_child(int signal_number) { (void)signal_number; }
 
 /* The signals stay blocked except inside ppoll, so none can slip in between a look at its effect
  * and the wait. */
@@ -112,9 +110,9 @@ static bool parse_number(const char *text, unsigned max, unsigned *number) {
 static bool parse_arguments(int argc, char **argv, struct settings *s) {
     int option;
     while ((option = getopt(argc, argv, "p:m:n:")) != -1) {
-        bool valid = (option == 'p' && parse_number(optarg, 65535, &s->port)) ||
-                     (option == 'm' && parse_number(optarg, 65535, &s->metrics_port)) ||
-                     (option == 'n' && parse_number(optarg, 16, &s->workers_per_language));
+        bool valid = (option == 'p' && parse_number(optarg, 65535, &s->port))
+            || (option == 'm' && parse_number(optarg, 65535, &s->metrics_port))
+            || (option == 'n' && parse_number(optarg, 16, &s->workers_per_language));
         if (!valid) return false;
     }
     pool_add("c", NULL, s->workers_per_language);
@@ -140,7 +138,7 @@ int main(int argc, char **argv) {
     sigset_t normal = set_signals();
     if (!metrics_open()) return EXIT_FAILURE;
     dprintf(STDOUT_FILENO, "serving http://127.0.0.1:%u metrics http://127.0.0.1:%u/metrics segment %s\n",
-            port_of(listener), port_of(metrics_listener), segment_name);
+        port_of(listener), port_of(metrics_listener), segment_name);
 
     const struct pool_setup setup = {.listener = listener, .metrics_listener = metrics_listener, .signals = &normal};
     bool all_well = true;

@@ -23,8 +23,7 @@ static bool answer(struct http_connection *c, const struct http_request *request
     http_sleep_ms(route->work_ms);
     metrics_count(route, start);
     bool sent = http_respond(c, route->status, route->body ? route->body : request->body,
-                             route->body ? strlen(route->body) : request->body_len, route->pause_ms,
-                             request->keep_alive);
+        route->body ? strlen(route->body) : request->body_len, route->pause_ms, request->keep_alive);
     metrics_finish();
     return sent;
 }

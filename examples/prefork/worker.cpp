@@ -111,9 +111,7 @@ unsigned from_environment(const char* name) {
 
 }  // namespace
 
-int main() try {
-  run();
-} catch (const std::exception& failure) {
+int main() try { run(); } catch (const std::exception& failure) {
   std::fprintf(stderr, "cpp worker: %s\n", failure.what());
   return EXIT_FAILURE;
 }

@@ -4,13 +4,14 @@
  * fails the program. */
 #include "conformance/check.h"
 
-static const struct { const char *name; void (*run)(void); } groups[] = {
-    {"open", test_open},     {"register", test_register}, {"labels", test_labels},   {"update", test_update},
-    {"render", test_render}, {"formats", test_formats},   {"types", test_types},     {"errors", test_errors},
-    {"remove", test_remove}, {"process", test_process},   {"cancel", test_cancel},
-    {"naming", test_naming}, {"memory", test_memory},     {"redefine", test_redefine},
-    {"points", test_points}, {"collect", test_collect}, {"bundle", test_bundle},
-};
+static const struct {
+    const char *name;
+    void (*run)(void);
+} groups[] = {{"open", test_open}, {"register", test_register}, {"labels", test_labels}, {"update", test_update},
+    {"render", test_render}, {"formats", test_formats}, {"types", test_types}, {"errors", test_errors},
+    {"remove", test_remove}, {"process", test_process}, {"cancel", test_cancel}, {"naming", test_naming},
+    {"memory", test_memory}, {"redefine", test_redefine}, {"points", test_points}, {"collect", test_collect},
+    {"bundle", test_bundle}};
 
 static int wanted(const char *name, int argc, char **argv) {
     for (int i = 1; i < argc; i++)

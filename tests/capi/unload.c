@@ -20,12 +20,12 @@
 
 #include "shmetrics.h"
 
-#define CHECK(condition)                                                    \
-    do {                                                                    \
-        if (!(condition)) {                                                 \
+#define CHECK(condition) \
+    do { \
+        if (!(condition)) { \
             fprintf(stderr, "line %d: not so: %s\n", __LINE__, #condition); \
-            exit(1);                                                        \
-        }                                                                   \
+            exit(1); \
+        } \
     } while (0)
 
 enum { THREADS = 4, ROUNDS = 300, EACH = 20000, SPINS = 300000 };

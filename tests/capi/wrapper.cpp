@@ -255,7 +255,8 @@ void options_that_outlive_their_texts() {
 void texts_that_go_or_are_not_there() {
   const auto segment = scratch();
   const auto make = [] {
-    shmetrics::spec kept{std::string("kept_in_a_spec_of_its_own"), std::string("Help that is longer than in place."), {}};
+    shmetrics::spec kept{
+        std::string("kept_in_a_spec_of_its_own"), std::string("Help that is longer than in place."), {}};
     kept.labels.push_back(std::string("a label name longer than in place"));
     return kept;
   };
@@ -297,7 +298,8 @@ void values_in_lists() {
 void no_segment() {
   const shmetrics::segment none;
   CHECK(!none && none.try_register_counter({"a", ""}).error().status() == status_code::null_argument);
-  CHECK(none.try_render().error().status() == status_code::null_argument && none.try_count("a").error().status() == status_code::null_argument);
+  CHECK(none.try_render().error().status() == status_code::null_argument &&
+        none.try_count("a").error().status() == status_code::null_argument);
   CHECK(none.expire() == 0 && none.next_warning().empty() && !none.attached() && none.is_current());
   CHECK(none.try_add_collector([](shmetrics::collection&) {}).error().status() == status_code::null_argument);
   const shmetrics::reader no_reader;
@@ -328,7 +330,9 @@ void reading_values() {
 void points() {
   const auto segment = scratch();
   segment.try_register_counter({"c", "Help.", {"a"}})->with("1").add(3);
-  segment.try_register_histogram({"h_seconds", "", {}, "seconds", {1, 2}})->with().observe_with_exemplar(1.5, {{"t", "x"}});
+  segment.try_register_histogram({"h_seconds", "", {}, "seconds", {1, 2}})
+      ->with()
+      .observe_with_exemplar(1.5, {{"t", "x"}});
   shmetrics::spec lights{"lights", ""};
   lights.states = {"red", "green"};
   segment.try_register_state_set(lights)->with().set(1, true);

@@ -22,16 +22,20 @@ int main(void) {
     shmetrics_segment *segment;
     must(shmetrics_segment_open(&options, &segment));
     const shmetrics_str names[] = {SHMETRICS_STR("method"), SHMETRICS_STR("path"), SHMETRICS_STR("status")};
-    const shmetrics_str values[] = {SHMETRICS_STR("method0001"), SHMETRICS_STR("/path/0001"), SHMETRICS_STR("status0001")};
+    const shmetrics_str values[] = {
+        SHMETRICS_STR("method0001"), SHMETRICS_STR("/path/0001"), SHMETRICS_STR("status0001")};
     const shmetrics_label labels[] = {{names[0], values[0]}, {names[1], values[1]}, {names[2], values[2]}};
-    const shmetrics_family_spec labelled = SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("labelled"), .label_names = names, .label_count = 3);
+    const shmetrics_family_spec labelled =
+        SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("labelled"), .label_names = names, .label_count = 3);
     shmetrics_counter_family counters;
     shmetrics_histogram_family histograms;
     shmetrics_gauge_family shared, livesum;
     must(shmetrics_counter_register(segment, &labelled, &counters));
     must(shmetrics_histogram_register(segment, &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("seconds")), &histograms));
-    must(shmetrics_gauge_register(segment, &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("size")), SHMETRICS_GAUGE_SHARED, &shared));
-    must(shmetrics_gauge_register(segment, &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("busy")), SHMETRICS_GAUGE_LIVESUM, &livesum));
+    must(shmetrics_gauge_register(
+        segment, &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("size")), SHMETRICS_GAUGE_SHARED, &shared));
+    must(shmetrics_gauge_register(
+        segment, &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("busy")), SHMETRICS_GAUGE_LIVESUM, &livesum));
     const shmetrics_histogram histogram = shmetrics_histogram_with(histograms, NULL, 0);
     const shmetrics_gauge size = shmetrics_gauge_with(shared, NULL, 0), busy = shmetrics_gauge_with(livesum, NULL, 0);
     for (int i = 0; i < CALLS; i++) {

@@ -39,18 +39,20 @@ void *contest_make(int row, const struct input *input) {
         if (status == SHMETRICS_STATUS_OK) m->counter = shmetrics_counter_with(counters, NULL, 0);
         break;
     case LOOKUP:
-        status = shmetrics_counter_register(
-            segment, &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("looked_up"), .label_names = names, .label_count = LABELS), &m->family);
+        status = shmetrics_counter_register(segment,
+            &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("looked_up"), .label_names = names, .label_count = LABELS),
+            &m->family);
         break;
     case OBSERVE:
-        status = shmetrics_histogram_register(
-            segment,
-            &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("observed"), .buckets = input->bounds, .bucket_count = BUCKETS),
+        status = shmetrics_histogram_register(segment,
+            &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("observed"), .buckets = input->bounds,
+                .bucket_count = BUCKETS),
             &histograms);
         if (status == SHMETRICS_STATUS_OK) m->histogram = shmetrics_histogram_with(histograms, NULL, 0);
         break;
     default:
-        status = shmetrics_gauge_register(segment, &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("gauge")), SHMETRICS_GAUGE_SHARED, &gauges);
+        status = shmetrics_gauge_register(
+            segment, &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("gauge")), SHMETRICS_GAUGE_SHARED, &gauges);
         if (status == SHMETRICS_STATUS_OK) m->gauge = shmetrics_gauge_with(gauges, NULL, 0);
     }
     return status == SHMETRICS_STATUS_OK ? m : NULL;
@@ -70,7 +72,8 @@ void contest_work(void *metric, int row, size_t start, size_t n) {
         for (size_t i = start; i < start + n; i++) {
             BARRIER();
             const struct text *set = in->sets[in->order[i & in->mask]];
-            const shmetrics_str values[] = {{set[0].data, set[0].len}, {set[1].data, set[1].len}, {set[2].data, set[2].len}};
+            const shmetrics_str values[] = {
+                {set[0].data, set[0].len}, {set[1].data, set[1].len}, {set[2].data, set[2].len}};
             shmetrics_counter_inc(shmetrics_counter_with(m->family, values, LABELS));
         }
         break;

@@ -7,12 +7,13 @@
 static double seconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
 int main(int count, char **argument) {
     const shmetrics_str labels[] = {SHMETRICS_STR("host"), SHMETRICS_STR("status")};
-    const shmetrics_str values[2][2] = {{SHMETRICS_STR("example.org"), SHMETRICS_STR("200")}, {SHMETRICS_STR("example.com"), SHMETRICS_STR("404")}};
+    const shmetrics_str values[2][2] = {
+        {SHMETRICS_STR("example.org"), SHMETRICS_STR("200")}, {SHMETRICS_STR("example.com"), SHMETRICS_STR("404")}};
     long i, n = count > 2 ? atol(argument[2]) : 0;
     double begun, counter_time, gauge_time, histogram_time;
     shmetrics_segment *segment;
@@ -27,10 +28,16 @@ int main(int count, char **argument) {
     if (n < 1) return 2;
     shmetrics_options_init(&options);
     options.name = shmetrics_cstr(argument[1]);
-    if (shmetrics_segment_open(&options, &segment) != SHMETRICS_STATUS_OK ||
-        shmetrics_counter_register(segment, &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("c"), .label_names = labels, .label_count = 2), &counters) != SHMETRICS_STATUS_OK ||
-        shmetrics_gauge_register(segment, &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("g"), .label_names = labels, .label_count = 2), 0, &gauges) != SHMETRICS_STATUS_OK ||
-        shmetrics_histogram_register(segment, &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("h"), .label_names = labels, .label_count = 2), &histograms) != SHMETRICS_STATUS_OK)
+    if (shmetrics_segment_open(&options, &segment) != SHMETRICS_STATUS_OK
+        || shmetrics_counter_register(segment,
+               &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("c"), .label_names = labels, .label_count = 2), &counters)
+            != SHMETRICS_STATUS_OK
+        || shmetrics_gauge_register(segment,
+               &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("g"), .label_names = labels, .label_count = 2), 0, &gauges)
+            != SHMETRICS_STATUS_OK
+        || shmetrics_histogram_register(segment,
+               &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("h"), .label_names = labels, .label_count = 2), &histograms)
+            != SHMETRICS_STATUS_OK)
         return 1;
     begun = seconds();
     for (i = 0; i < n; i++) {
@@ -41,7 +48,7 @@ int main(int count, char **argument) {
     begun = seconds();
     for (i = 0; i < n; i++) {
         shmetrics_gauge_with_p(&gauges, values[i & 1], 2, &gauge);
-        shmetrics_gauge_set_p(&gauge, (double) i);
+        shmetrics_gauge_set_p(&gauge, (double)i);
     }
     gauge_time = seconds() - begun;
     begun = seconds();
@@ -50,6 +57,7 @@ int main(int count, char **argument) {
         shmetrics_histogram_observe_p(&histogram, 0.3);
     }
     histogram_time = seconds() - begun;
-    printf("%.2f %.2f %.2f\n", counter_time / (double) n * 1e9, gauge_time / (double) n * 1e9, histogram_time / (double) n * 1e9);
+    printf("%.2f %.2f %.2f\n", counter_time / (double)n * 1e9, gauge_time / (double)n * 1e9,
+        histogram_time / (double)n * 1e9);
     return 0;
 }

@@ -45,13 +45,13 @@ typedef struct ngx_http_shmetrics_vts_s ngx_http_shmetrics_vts_t;
 typedef struct {
     ngx_shmetrics_conf_t *core;
     ngx_pool_t *pool;
-    ngx_uint_t groups;                /* that any location counts */
+    ngx_uint_t groups; /* that any location counts */
     ngx_shmetrics_limits_t limits;
     ngx_flag_t by_class;
     ngx_flag_t names_set;
     ngx_shmetrics_family_t *families[NGX_HTTP_SHMETRICS_F_COUNT]; /* NULL: off everywhere */
     ngx_shmetrics_upstreams_t upstreams;
-    ngx_http_shmetrics_vts_t *vts;    /* NULL: its names are not wanted */
+    ngx_http_shmetrics_vts_t *vts; /* NULL: its names are not wanted */
     ngx_shmetrics_customs_t customs;
 } ngx_http_shmetrics_main_conf_t;
 
@@ -82,7 +82,7 @@ extern ngx_module_t ngx_http_shmetrics_module;
 ngx_int_t ngx_http_shmetrics_define_defaults(ngx_conf_t *cf, ngx_http_shmetrics_main_conf_t *conf);
 ngx_int_t ngx_http_shmetrics_begin(ngx_http_request_t *r);
 void ngx_http_shmetrics_count_defaults(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main,
-                                       ngx_http_shmetrics_loc_conf_t *location, const ngx_shmetrics_exemplar_t *exemplar);
+    ngx_http_shmetrics_loc_conf_t *location, const ngx_shmetrics_exemplar_t *exemplar);
 
 ngx_int_t ngx_http_shmetrics_define_vts(ngx_conf_t *cf, ngx_http_shmetrics_main_conf_t *conf);
 void ngx_http_shmetrics_count_vts(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main, ngx_uint_t groups);

@@ -1,11 +1,12 @@
 /* The families that nginx has without further configuration. */
 #include "ngx_http_shmetrics.h"
 
-#define TEXT NGX_SHMETRICS_TEXT
+#define TEXT         NGX_SHMETRICS_TEXT
 #define STATUS_ZERO  500
 #define STATUS_OTHER 501
 
 /* In the order of NGX_HTTP_SHMETRICS_F_... */
+/* clang-format off */
 static const ngx_shmetrics_default_t ngx_http_shmetrics_defaults[] = {
     {TEXT("nginx_http_upstream_requests"), TEXT("Attempts to have a request answered by an upstream peer."), TEXT(""), NGX_SHMETRICS_COUNTER,
      NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "peer", "status"}, 0},
@@ -42,17 +43,22 @@ static const ngx_shmetrics_default_t ngx_http_shmetrics_defaults[] = {
     {TEXT("nginx_http_limit_conn_requests"), TEXT("Requests by what limit_conn said."), TEXT(""), NGX_SHMETRICS_COUNTER,
      NGX_HTTP_SHMETRICS_LIMITS, {"server", "location", "status"}, 0},
 };
+/* clang-format on */
 
 /* Method `1 << n` is at n - 1. */
-static const char *const ngx_http_shmetrics_methods[NGX_HTTP_SHMETRICS_METHODS] = {
-    "GET",      "HEAD",      "POST", "PUT",    "DELETE", "MKCOL", "COPY",    "MOVE",  "OPTIONS",
-    "PROPFIND", "PROPPATCH", "LOCK", "UNLOCK", "PATCH",  "TRACE", "CONNECT", "other",
-};
+static const char *const ngx_http_shmetrics_methods[NGX_HTTP_SHMETRICS_METHODS] = {"GET", "HEAD", "POST", "PUT",
+    "DELETE", "MKCOL", "COPY", "MOVE", "OPTIONS", "PROPFIND", "PROPPATCH", "LOCK", "UNLOCK", "PATCH", "TRACE",
+    "CONNECT", "other"};
 
 ngx_int_t ngx_http_shmetrics_define_defaults(ngx_conf_t *cf, ngx_http_shmetrics_main_conf_t *conf) {
     static const ngx_shmetrics_default_t errors = {
-        TEXT("nginx_http_metric_errors"), TEXT("Values of custom metrics that are no numbers, or negative ones of counters."), TEXT(""),
-        NGX_SHMETRICS_COUNTER, 1, {"metric"}, 0,
+        TEXT("nginx_http_metric_errors"),
+        TEXT("Values of custom metrics that are no numbers, or negative ones of counters."),
+        TEXT(""),
+        NGX_SHMETRICS_COUNTER,
+        1,
+        {"metric"},
+        0,
     };
     if (conf->customs.families.nelts
         && ngx_shmetrics_define(cf->pool, conf->core, &conf->limits, &errors, 1, 1, &conf->customs.errors) != NGX_OK)
@@ -61,13 +67,11 @@ ngx_int_t ngx_http_shmetrics_define_defaults(ngx_conf_t *cf, ngx_http_shmetrics_
     if (conf->groups & NGX_HTTP_SHMETRICS_CONNECTIONS) conf->core->connections_place = conf->limits.place;
     if ((conf->core->names & NGX_SHMETRICS_VTS) && ngx_http_shmetrics_define_vts(cf, conf) != NGX_OK) return NGX_ERROR;
     if ((conf->core->names & NGX_SHMETRICS_OWN) == 0) conf->groups = 0;
-    return ngx_shmetrics_define(cf->pool, conf->core, &conf->limits, ngx_http_shmetrics_defaults, NGX_HTTP_SHMETRICS_F_COUNT, conf->groups,
-                                conf->families);
+    return ngx_shmetrics_define(cf->pool, conf->core, &conf->limits, ngx_http_shmetrics_defaults,
+        NGX_HTTP_SHMETRICS_F_COUNT, conf->groups, conf->families);
 }
 
-static void ngx_http_shmetrics_end(void *data) {
-    shmetrics_gauge_dec(*(shmetrics_gauge *) data);
-}
+static void ngx_http_shmetrics_end(void *data) { shmetrics_gauge_dec(*(shmetrics_gauge *) data); }
 
 /* Of attempts that a redirection ended, such as `error_page 502 = @other`: nginx keeps their peers,
  * but not their upstream. */
@@ -132,7 +136,8 @@ ngx_int_t ngx_http_shmetrics_begin(ngx_http_request_t *r) {
     if (cleanup == NULL) return NGX_DECLINED;
     if (!server->known || shmetrics_gauge_is_removed(server->in_progress)) {
         shmetrics_str name = ngx_shmetrics_str(&server->name);
-        server->in_progress = shmetrics_gauge_with(main->families[NGX_HTTP_SHMETRICS_F_IN_PROGRESS]->handle.gauge, &name, 1);
+        server->in_progress =
+            shmetrics_gauge_with(main->families[NGX_HTTP_SHMETRICS_F_IN_PROGRESS]->handle.gauge, &name, 1);
         server->known = 1;
     }
     *(shmetrics_gauge *) cleanup->data = server->in_progress;
@@ -164,7 +169,7 @@ static ngx_uint_t ngx_http_shmetrics_request_status(ngx_http_request_t *r) {
 }
 
 static void ngx_http_shmetrics_count_request(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main,
-                                             ngx_http_shmetrics_loc_conf_t *location, shmetrics_str *values) {
+    ngx_http_shmetrics_loc_conf_t *location, shmetrics_str *values) {
     ngx_uint_t bit = r->method, method = NGX_HTTP_SHMETRICS_METHODS - 1, status;
     shmetrics_counter_family family = main->families[NGX_HTTP_SHMETRICS_F_REQUESTS]->handle.counter;
     shmetrics_counter *counter, passing;
@@ -185,8 +190,8 @@ static void ngx_http_shmetrics_count_request(ngx_http_request_t *r, ngx_http_shm
 }
 
 static void ngx_http_shmetrics_count_location(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main,
-                                              ngx_http_shmetrics_loc_conf_t *location, ngx_uint_t groups,
-                                              const shmetrics_str *values, const ngx_shmetrics_exemplar_t *exemplar) {
+    ngx_http_shmetrics_loc_conf_t *location, ngx_uint_t groups, const shmetrics_str *values,
+    const ngx_shmetrics_exemplar_t *exemplar) {
     if (groups & NGX_HTTP_SHMETRICS_DURATION) {
         double seconds = (double) ngx_shmetrics_since(r->start_sec, r->start_msec) / 1000;
         ngx_shmetrics_keep_histogram(main->families[NGX_HTTP_SHMETRICS_F_DURATION], &location->duration, values, 2);
@@ -197,14 +202,15 @@ static void ngx_http_shmetrics_count_location(ngx_http_request_t *r, ngx_http_sh
         }
     }
     if (groups & NGX_HTTP_SHMETRICS_BYTES) {
-        ngx_shmetrics_keep_bytes(&main->families[NGX_HTTP_SHMETRICS_F_RECEIVED], &location->entry, values, 2, &location->received,
-                                 &location->sent);
+        ngx_shmetrics_keep_bytes(&main->families[NGX_HTTP_SHMETRICS_F_RECEIVED], &location->entry, values, 2,
+            &location->received, &location->sent);
         shmetrics_counter_add_u64(location->received, (uint64_t) ngx_max(r->request_length, 0));
         shmetrics_counter_add_u64(location->sent, (uint64_t) ngx_max(r->connection->sent, 0));
     }
 }
 
-static void ngx_http_shmetrics_count_retries(ngx_http_shmetrics_main_conf_t *main, const shmetrics_str *upstream, off_t retries) {
+static void ngx_http_shmetrics_count_retries(ngx_http_shmetrics_main_conf_t *main, const shmetrics_str *upstream,
+    off_t retries) {
     shmetrics_counter passing;
     if (retries == 0) return;
     ngx_memzero(&passing, sizeof passing);
@@ -243,18 +249,17 @@ static void ngx_http_shmetrics_count_upstream(ngx_http_request_t *r, ngx_http_sh
 }
 
 /* `handles` are by status; the status 0 is none. */
-static void ngx_http_shmetrics_count_status(ngx_shmetrics_family_t *family, shmetrics_counter *handles, const char *const *names,
-                                            ngx_uint_t status, shmetrics_str *values) {
+static void ngx_http_shmetrics_count_status(ngx_shmetrics_family_t *family, shmetrics_counter *handles,
+    const char *const *names, ngx_uint_t status, shmetrics_str *values) {
     if (status == 0) return;
     values[2] = ngx_shmetrics_text(names[status]);
     ngx_shmetrics_add(family, &handles[status], values, 3, 1);
 }
 
 void ngx_http_shmetrics_count_defaults(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main,
-                                       ngx_http_shmetrics_loc_conf_t *location, const ngx_shmetrics_exemplar_t *exemplar) {
-    static const char *const limit_req[NGX_HTTP_SHMETRICS_LIMIT_REQ] = {
-        "", "passed", "delayed", "rejected", "delayed_dry_run", "rejected_dry_run",
-    };
+    ngx_http_shmetrics_loc_conf_t *location, const ngx_shmetrics_exemplar_t *exemplar) {
+    static const char *const limit_req[NGX_HTTP_SHMETRICS_LIMIT_REQ] = {"", "passed", "delayed", "rejected",
+        "delayed_dry_run", "rejected_dry_run"};
     static const char *const limit_conn[NGX_HTTP_SHMETRICS_LIMIT_CONN] = {"", "passed", "rejected", "rejected_dry_run"};
     ngx_http_shmetrics_srv_conf_t *server = ngx_http_get_module_srv_conf(r, ngx_http_shmetrics_module);
     ngx_shmetrics_family_t **family = main->families;
@@ -267,15 +272,18 @@ void ngx_http_shmetrics_count_defaults(ngx_http_request_t *r, ngx_http_shmetrics
     if ((groups & NGX_HTTP_SHMETRICS_UPSTREAM) && r->upstream_states && r->upstream_states->nelts)
         ngx_http_shmetrics_count_upstream(r, main);
 #if (NGX_HTTP_CACHE)
-    if ((groups & NGX_HTTP_SHMETRICS_CACHE) && r->upstream && r->upstream->cache_status < NGX_HTTP_SHMETRICS_CACHE_STATUSES) {
-        static const char *const cache[NGX_HTTP_SHMETRICS_CACHE_STATUSES] = {
-            "", "miss", "bypass", "expired", "stale", "updating", "revalidated", "hit", "scarce",
-        };
-        ngx_http_shmetrics_count_status(family[NGX_HTTP_SHMETRICS_F_CACHE], location->cache, cache, r->upstream->cache_status, values);
+    if ((groups & NGX_HTTP_SHMETRICS_CACHE) && r->upstream
+        && r->upstream->cache_status < NGX_HTTP_SHMETRICS_CACHE_STATUSES) {
+        static const char *const cache[NGX_HTTP_SHMETRICS_CACHE_STATUSES] = {"", "miss", "bypass", "expired", "stale",
+            "updating", "revalidated", "hit", "scarce"};
+        ngx_http_shmetrics_count_status(family[NGX_HTTP_SHMETRICS_F_CACHE], location->cache, cache,
+            r->upstream->cache_status, values);
     }
 #endif
     if ((groups & NGX_HTTP_SHMETRICS_LIMITS) == 0) return;
     if (r->limit_req_status < NGX_HTTP_SHMETRICS_LIMIT_REQ)
-        ngx_http_shmetrics_count_status(family[NGX_HTTP_SHMETRICS_F_LIMIT_REQ], location->limit_req, limit_req, r->limit_req_status, values);
-    ngx_http_shmetrics_count_status(family[NGX_HTTP_SHMETRICS_F_LIMIT_CONN], location->limit_conn, limit_conn, r->limit_conn_status, values);
+        ngx_http_shmetrics_count_status(family[NGX_HTTP_SHMETRICS_F_LIMIT_REQ], location->limit_req, limit_req,
+            r->limit_req_status, values);
+    ngx_http_shmetrics_count_status(family[NGX_HTTP_SHMETRICS_F_LIMIT_CONN], location->limit_conn, limit_conn,
+        r->limit_conn_status, values);
 }

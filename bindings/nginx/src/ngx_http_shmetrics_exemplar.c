@@ -37,7 +37,8 @@ char *ngx_http_shmetrics_exemplar(ngx_conf_t *cf, ngx_command_t *cmd, void *data
         name.len = (size_t) (sign - name.data);
         rest.data = sign + 1;
         rest.len = value[i].len - name.len - 1;
-        if (!ngx_http_shmetrics_is_label(&name) || conf->exemplar->nelts > NGX_SHMETRICS_EXEMPLAR_LABELS - 1) goto invalid;
+        if (!ngx_http_shmetrics_is_label(&name) || conf->exemplar->nelts > NGX_SHMETRICS_EXEMPLAR_LABELS - 1)
+            goto invalid;
         for (k = 1; k < i; k++) {
             other = &value[k];
             if (ngx_strncmp(other->data, value[i].data, name.len + 1) == 0) goto invalid;
@@ -71,9 +72,13 @@ static int ngx_http_shmetrics_is_hex(const u_char *s, size_t len) {
 static size_t ngx_http_shmetrics_split_trace(const ngx_str_t *text, shmetrics_label *labels) {
     const u_char *s = text->data;
     u_char flags;
-    if (text->len < 55 || (text->len > 55 && (ngx_strncmp(s, "00", 2) == 0 || s[55] != '-')) || ngx_strncmp(s, "ff", 2) == 0) return 0;
+    if (text->len < 55 || (text->len > 55 && (ngx_strncmp(s, "00", 2) == 0 || s[55] != '-'))
+        || ngx_strncmp(s, "ff", 2) == 0)
+        return 0;
     if (s[2] != '-' || s[35] != '-' || s[52] != '-') return 0;
-    if (!ngx_http_shmetrics_is_hex(s + 3, 32) || !ngx_http_shmetrics_is_hex(s + 36, 16) || !ngx_http_shmetrics_is_hex(s + 53, 2)) return 0;
+    if (!ngx_http_shmetrics_is_hex(s + 3, 32) || !ngx_http_shmetrics_is_hex(s + 36, 16)
+        || !ngx_http_shmetrics_is_hex(s + 53, 2))
+        return 0;
     flags = s[54];
     if (((flags <= '9' ? flags - '0' : flags - 'a' + 10) & 1) == 0) return 0;
     labels[0].name = ngx_shmetrics_text("trace_id");

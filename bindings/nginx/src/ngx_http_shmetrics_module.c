@@ -2,11 +2,16 @@
 #include "ngx_http_shmetrics.h"
 
 static const ngx_conf_bitmask_t ngx_http_shmetrics_groups[] = {
-    {ngx_string("in_progress"), NGX_HTTP_SHMETRICS_IN_PROGRESS}, {ngx_string("requests"), NGX_HTTP_SHMETRICS_REQUESTS},
-    {ngx_string("duration"), NGX_HTTP_SHMETRICS_DURATION},       {ngx_string("bytes"), NGX_HTTP_SHMETRICS_BYTES},
-    {ngx_string("upstream"), NGX_HTTP_SHMETRICS_UPSTREAM},       {ngx_string("cache"), NGX_HTTP_SHMETRICS_CACHE},
-    {ngx_string("tls"), NGX_HTTP_SHMETRICS_TLS},                 {ngx_string("limits"), NGX_HTTP_SHMETRICS_LIMITS},
-    {ngx_string("connections"), NGX_HTTP_SHMETRICS_CONNECTIONS}, {ngx_string("all"), NGX_HTTP_SHMETRICS_ALL},
+    {ngx_string("in_progress"), NGX_HTTP_SHMETRICS_IN_PROGRESS},
+    {ngx_string("requests"), NGX_HTTP_SHMETRICS_REQUESTS},
+    {ngx_string("duration"), NGX_HTTP_SHMETRICS_DURATION},
+    {ngx_string("bytes"), NGX_HTTP_SHMETRICS_BYTES},
+    {ngx_string("upstream"), NGX_HTTP_SHMETRICS_UPSTREAM},
+    {ngx_string("cache"), NGX_HTTP_SHMETRICS_CACHE},
+    {ngx_string("tls"), NGX_HTTP_SHMETRICS_TLS},
+    {ngx_string("limits"), NGX_HTTP_SHMETRICS_LIMITS},
+    {ngx_string("connections"), NGX_HTTP_SHMETRICS_CONNECTIONS},
+    {ngx_string("all"), NGX_HTTP_SHMETRICS_ALL},
     {ngx_null_string, 0},
 };
 
@@ -98,11 +103,13 @@ static ngx_int_t ngx_http_shmetrics_evaluate(void *request, void *value, ngx_str
     return ngx_http_complex_value(request, value, text);
 }
 
-static const ngx_shmetrics_language_t ngx_http_shmetrics_language = {ngx_http_shmetrics_compile, ngx_http_shmetrics_evaluate};
+static const ngx_shmetrics_language_t ngx_http_shmetrics_language = {ngx_http_shmetrics_compile,
+    ngx_http_shmetrics_evaluate};
 
 static char *ngx_http_shmetrics_custom(ngx_conf_t *cf, ngx_command_t *cmd, void *data) {
     ngx_http_shmetrics_main_conf_t *main = ngx_http_conf_get_module_main_conf(cf, ngx_http_shmetrics_module);
-    return ngx_shmetrics_custom(cf, &main->customs, (ngx_shmetrics_type_e) cmd->offset, &((ngx_http_shmetrics_loc_conf_t *) data)->sets);
+    return ngx_shmetrics_custom(cf, &main->customs, (ngx_shmetrics_type_e) cmd->offset,
+        &((ngx_http_shmetrics_loc_conf_t *) data)->sets);
 }
 
 static void *ngx_http_shmetrics_create_main_conf(ngx_conf_t *cf) {
@@ -194,6 +201,7 @@ static ngx_int_t ngx_http_shmetrics_postconfiguration(ngx_conf_t *cf) {
 
 #define EVERYWHERE (NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF)
 
+/* clang-format off */
 static ngx_command_t ngx_http_shmetrics_commands[] = {
     {ngx_string("shmetrics"), EVERYWHERE | NGX_CONF_FLAG, ngx_http_shmetrics_switch, NGX_HTTP_LOC_CONF_OFFSET,
      offsetof(ngx_http_shmetrics_loc_conf_t, enabled), NULL},
@@ -217,6 +225,7 @@ static ngx_command_t ngx_http_shmetrics_commands[] = {
     {ngx_string("shmetrics_page"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, ngx_http_shmetrics_page, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL},
     ngx_null_command,
 };
+/* clang-format on */
 
 static ngx_http_module_t ngx_http_shmetrics_module_ctx = {
     NULL,
@@ -234,6 +243,12 @@ ngx_module_t ngx_http_shmetrics_module = {
     &ngx_http_shmetrics_module_ctx,
     ngx_http_shmetrics_commands,
     NGX_HTTP_MODULE,
-    NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
     NGX_MODULE_V1_PADDING,
 };

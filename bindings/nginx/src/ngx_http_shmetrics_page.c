@@ -189,7 +189,8 @@ static ngx_int_t ngx_http_shmetrics_page_handler(ngx_http_request_t *r) {
     if (r != r->main) return NGX_HTTP_FORBIDDEN; /* it is no part of another page */
     rc = ngx_http_discard_request_body(r);
     if (rc != NGX_OK) return rc;
-    if (main->core->segment == NULL) return ngx_http_shmetrics_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE, (char *) main->core->fault);
+    if (main->core->segment == NULL)
+        return ngx_http_shmetrics_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE, (char *) main->core->fault);
 
     ngx_shmetrics_update_connections();
     cleanup = ngx_pool_cleanup_add(r->pool, sizeof *page);
@@ -205,9 +206,11 @@ static ngx_int_t ngx_http_shmetrics_page_handler(ngx_http_request_t *r) {
     }
     if (ngx_http_shmetrics_header(r, "Accept", &accept) != NGX_OK) return NGX_HTTP_INTERNAL_SERVER_ERROR;
     exposition = shmetrics_negotiate(ngx_shmetrics_str(&accept));
-    if (shmetrics_cursor_set_exposition(page->cursor, exposition) != SHMETRICS_STATUS_OK) return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    if (shmetrics_cursor_set_exposition(page->cursor, exposition) != SHMETRICS_STATUS_OK)
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     rc = ngx_http_shmetrics_select(r, page->cursor);
-    if (rc == NGX_DECLINED) return ngx_http_shmetrics_refuse(r, NGX_HTTP_BAD_REQUEST, "a name[] is not a metric's name");
+    if (rc == NGX_DECLINED)
+        return ngx_http_shmetrics_refuse(r, NGX_HTTP_BAD_REQUEST, "a name[] is not a metric's name");
     if (rc != NGX_OK) return NGX_HTTP_INTERNAL_SERVER_ERROR;
 
     r->headers_out.status = NGX_HTTP_OK;
@@ -215,8 +218,9 @@ static ngx_int_t ngx_http_shmetrics_page_handler(ngx_http_request_t *r) {
     r->headers_out.content_type.len = ngx_strlen(r->headers_out.content_type.data);
     /* gzip_types is compared with what stands before the parameters. */
     semicolon = ngx_strlchr(r->headers_out.content_type.data,
-                            r->headers_out.content_type.data + r->headers_out.content_type.len, ';');
-    r->headers_out.content_type_len = semicolon ? (size_t) (semicolon - r->headers_out.content_type.data) : r->headers_out.content_type.len;
+        r->headers_out.content_type.data + r->headers_out.content_type.len, ';');
+    r->headers_out.content_type_len =
+        semicolon ? (size_t) (semicolon - r->headers_out.content_type.data) : r->headers_out.content_type.len;
     r->headers_out.content_type_lowcase = NULL;
     ngx_http_clear_content_length(r);
     ngx_http_clear_accept_ranges(r);

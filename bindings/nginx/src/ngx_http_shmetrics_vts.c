@@ -1,7 +1,7 @@
 /* The metrics of nginx-module-vts under its names, for dashboards that are there already. */
 #include "ngx_http_shmetrics.h"
 
-#define TEXT NGX_SHMETRICS_TEXT
+#define TEXT     NGX_SHMETRICS_TEXT
 #define CLASSES  5
 #define STATUSES (NGX_HTTP_SHMETRICS_CACHE_STATUSES - 1)
 #define ZONES    64 /* a power of 2: those that a worker remembers the series of */
@@ -9,7 +9,19 @@
 #define TIMES    64 /* that an average is of */
 #define PERIOD   60000
 
-enum { BYTES, REQUESTS, SECONDS, AVERAGE, CACHE, DURATION, RESPONSE_SECONDS, RESPONSE_AVERAGE, RESPONSE_DURATION, USAGE, KINDS_OF_FAMILIES };
+enum {
+    BYTES,
+    REQUESTS,
+    SECONDS,
+    AVERAGE,
+    CACHE,
+    DURATION,
+    RESPONSE_SECONDS,
+    RESPONSE_AVERAGE,
+    RESPONSE_DURATION,
+    USAGE,
+    KINDS_OF_FAMILIES
+};
 
 enum { SERVER, UPSTREAM, CACHE_ZONE, KINDS };
 
@@ -17,6 +29,7 @@ enum { SERVER, UPSTREAM, CACHE_ZONE, KINDS };
  * servers are in no bundle, as the sum of all servers has none. The model has
  * `x_seconds` and `x_seconds_total`: in OpenMetrics a counter of the latter name would be a second
  * family `x_seconds`. So the latter are gauges here; their values are the same. */
+/* clang-format off */
 static const ngx_shmetrics_default_t ngx_http_shmetrics_vts[KINDS][KINDS_OF_FAMILIES] = {
     {
         {TEXT("nginx_vts_server_bytes"), TEXT("The request/response bytes"), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_HTTP_SHMETRICS_BYTES,
@@ -72,6 +85,7 @@ static const ngx_shmetrics_default_t ngx_http_shmetrics_vts[KINDS][KINDS_OF_FAMI
          {"cache_zone", "cache_size"}, 0},
     },
 };
+/* clang-format on */
 
 /* The last times, and their sum without those that are too old. */
 typedef struct {
@@ -86,7 +100,7 @@ typedef struct {
 /* The series of a server, a peer or a cache, in this worker. */
 typedef struct {
     ngx_uint_t kind;
-    ngx_uint_t made; /* the groups whose series are there */
+    ngx_uint_t made;   /* the groups whose series are there */
     u_char texts[176]; /* both, one behind the other */
     size_t lengths[2];
     shmetrics_counter bytes[2];
@@ -115,7 +129,8 @@ ngx_int_t ngx_http_shmetrics_define_vts(ngx_conf_t *cf, ngx_http_shmetrics_main_
             ngx_shmetrics_family_t **to = &conf->vts->families[i][k];
             /* The model has no histograms either, unless bounds are given. */
             if (from->type == NGX_SHMETRICS_HISTOGRAM && !conf->limits.buckets_set) continue;
-            if (ngx_shmetrics_define(cf->pool, conf->core, &conf->limits, from, 1, conf->groups, to) != NGX_OK) return NGX_ERROR;
+            if (ngx_shmetrics_define(cf->pool, conf->core, &conf->limits, from, 1, conf->groups, to) != NGX_OK)
+                return NGX_ERROR;
             if (*to == NULL) continue;
             (*to)->gauge_mode = SHMETRICS_GAUGE_SHARED;
             for (j = 0; from->bundle && j < k; j++) {
@@ -140,9 +155,10 @@ typedef struct {
 static const char *const ngx_http_shmetrics_directions[2] = {"in", "out"};
 static const char *const ngx_http_shmetrics_classes[CLASSES] = {"1xx", "2xx", "3xx", "4xx", "5xx"};
 
-static void ngx_http_shmetrics_keep_gauge(ngx_shmetrics_family_t *family, shmetrics_gauge *gauge, const shmetrics_str *values,
-                                          ngx_uint_t count) {
-    if (gauge->p0 == NULL || shmetrics_gauge_is_removed(*gauge)) *gauge = shmetrics_gauge_with(family->handle.gauge, values, count);
+static void ngx_http_shmetrics_keep_gauge(ngx_shmetrics_family_t *family, shmetrics_gauge *gauge,
+    const shmetrics_str *values, ngx_uint_t count) {
+    if (gauge->p0 == NULL || shmetrics_gauge_is_removed(*gauge))
+        *gauge = shmetrics_gauge_with(family->handle.gauge, values, count);
 }
 
 static void ngx_http_shmetrics_add_average(ngx_http_shmetrics_average_t *average, ngx_msec_t ms) {
@@ -160,23 +176,28 @@ static void ngx_http_shmetrics_add_average(ngx_http_shmetrics_average_t *average
 }
 
 static void ngx_http_shmetrics_take_times(ngx_shmetrics_family_t **family, ngx_http_shmetrics_zone_t *zone) {
-    static const ngx_uint_t places[2][3] = {{SECONDS, AVERAGE, DURATION}, {RESPONSE_SECONDS, RESPONSE_AVERAGE, RESPONSE_DURATION}};
+    static const ngx_uint_t places[2][3] = {{SECONDS, AVERAGE, DURATION},
+        {RESPONSE_SECONDS, RESPONSE_AVERAGE, RESPONSE_DURATION}};
     ngx_uint_t i;
     for (i = 0; i < 2; i++) {
-        const ngx_shmetrics_family_t *seconds = family[places[i][0]], *average = family[places[i][1]], *duration = family[places[i][2]];
+        const ngx_shmetrics_family_t *seconds = family[places[i][0]], *average = family[places[i][1]],
+                                     *duration = family[places[i][2]];
         if (seconds) zone->seconds[i] = shmetrics_entry_gauge(zone->entries[0], seconds->member);
         if (average) zone->averages[i].gauge = shmetrics_entry_gauge(zone->entries[0], average->member);
-        if (duration && duration->bundle) zone->durations[i] = shmetrics_entry_histogram(zone->entries[1], duration->member);
+        if (duration && duration->bundle)
+            zone->durations[i] = shmetrics_entry_histogram(zone->entries[1], duration->member);
     }
 }
 
 /* The series are on the page in any case. */
-static void ngx_http_shmetrics_add_times(ngx_shmetrics_family_t **family, ngx_http_shmetrics_zone_t *zone, const shmetrics_str *values,
-                                         ngx_uint_t count, ngx_uint_t response, ngx_uint_t known, ngx_msec_t ms) {
-    ngx_shmetrics_family_t *seconds = family[response ? RESPONSE_SECONDS : SECONDS], *average = family[response ? RESPONSE_AVERAGE : AVERAGE];
+static void ngx_http_shmetrics_add_times(ngx_shmetrics_family_t **family, ngx_http_shmetrics_zone_t *zone,
+    const shmetrics_str *values, ngx_uint_t count, ngx_uint_t response, ngx_uint_t known, ngx_msec_t ms) {
+    ngx_shmetrics_family_t *seconds = family[response ? RESPONSE_SECONDS : SECONDS],
+                           *average = family[response ? RESPONSE_AVERAGE : AVERAGE];
     ngx_shmetrics_family_t *duration = family[response ? RESPONSE_DURATION : DURATION];
     const ngx_shmetrics_bundle_t *bundle = seconds ? seconds->bundle : NULL;
-    if (bundle && !ngx_shmetrics_is_kept(bundle, &zone->entries[0], values, count)) ngx_http_shmetrics_take_times(family, zone);
+    if (bundle && !ngx_shmetrics_is_kept(bundle, &zone->entries[0], values, count))
+        ngx_http_shmetrics_take_times(family, zone);
     if (seconds) {
         if (bundle == NULL) ngx_http_shmetrics_keep_gauge(seconds, &zone->seconds[response], values, count);
         if (known) shmetrics_gauge_add(zone->seconds[response], (double) ms / 1000);
@@ -196,9 +217,9 @@ static void ngx_http_shmetrics_add_times(ngx_shmetrics_family_t **family, ngx_ht
 }
 
 /* The counter of one label; the others of a new zone are made too, to be on the page. */
-static void ngx_http_shmetrics_add_labelled(ngx_shmetrics_family_t *family, shmetrics_counter *counters, shmetrics_str *values,
-                                            ngx_uint_t count, const char *const *labels, ngx_uint_t labels_count, ngx_uint_t made,
-                                            ngx_uint_t at, off_t n) {
+static void ngx_http_shmetrics_add_labelled(ngx_shmetrics_family_t *family, shmetrics_counter *counters,
+    shmetrics_str *values, ngx_uint_t count, const char *const *labels, ngx_uint_t labels_count, ngx_uint_t made,
+    ngx_uint_t at, off_t n) {
     ngx_uint_t i;
     if (family == NULL) return;
     for (i = made ? at : 0; i < labels_count; i++) {
@@ -208,7 +229,8 @@ static void ngx_http_shmetrics_add_labelled(ngx_shmetrics_family_t *family, shme
     }
 }
 
-static int ngx_http_shmetrics_is_zone(const ngx_http_shmetrics_zone_t *zone, ngx_uint_t kind, const shmetrics_str *values, size_t second) {
+static int ngx_http_shmetrics_is_zone(const ngx_http_shmetrics_zone_t *zone, ngx_uint_t kind,
+    const shmetrics_str *values, size_t second) {
     return zone->kind == kind && zone->lengths[0] == values[0].len && zone->lengths[1] == second
         && ngx_memcmp(zone->texts, values[0].data, values[0].len) == 0
         && ngx_memcmp(zone->texts + values[0].len, values[1].data, second) == 0;
@@ -216,7 +238,7 @@ static int ngx_http_shmetrics_is_zone(const ngx_http_shmetrics_zone_t *zone, ngx
 
 /* NULL: there is no memory. */
 static ngx_http_shmetrics_zone_t *ngx_http_shmetrics_find_zone(ngx_http_shmetrics_main_conf_t *main, ngx_uint_t kind,
-                                                               const shmetrics_str *values) {
+    const shmetrics_str *values) {
     ngx_http_shmetrics_vts_t *vts = main->vts;
     ngx_http_shmetrics_zone_t *zone;
     size_t second = kind == UPSTREAM ? values[1].len : 0;
@@ -242,9 +264,10 @@ static ngx_http_shmetrics_zone_t *ngx_http_shmetrics_find_zone(ngx_http_shmetric
 }
 
 /* `values` has room for one more label. */
-static ngx_http_shmetrics_zone_t *ngx_http_shmetrics_count_zone(ngx_http_shmetrics_main_conf_t *main, ngx_uint_t groups, ngx_uint_t kind,
-                                                                shmetrics_str *values, const ngx_http_shmetrics_amount_t *amount) {
-    static const char *const statuses[STATUSES] = {"miss", "bypass", "expired", "stale", "updating", "revalidated", "hit", "scarce"};
+static ngx_http_shmetrics_zone_t *ngx_http_shmetrics_count_zone(ngx_http_shmetrics_main_conf_t *main, ngx_uint_t groups,
+    ngx_uint_t kind, shmetrics_str *values, const ngx_http_shmetrics_amount_t *amount) {
+    static const char *const statuses[STATUSES] = {"miss", "bypass", "expired", "stale", "updating", "revalidated",
+        "hit", "scarce"};
     ngx_http_shmetrics_zone_t *zone = ngx_http_shmetrics_find_zone(main, kind, values);
     ngx_shmetrics_family_t *family[KINDS_OF_FAMILIES];
     ngx_uint_t i, count = kind == UPSTREAM ? 2 : 1;
@@ -255,14 +278,14 @@ static ngx_http_shmetrics_zone_t *ngx_http_shmetrics_count_zone(ngx_http_shmetri
     /* An attempt without a status has no class, but it makes its peer known. */
     i = amount->status < 200 ? 0 : amount->status < 300 ? 1 : amount->status < 400 ? 2 : amount->status < 500 ? 3 : 4;
     if (amount->attempt && (amount->status < 100 || amount->status >= 600)) i = CLASSES;
-    ngx_http_shmetrics_add_labelled(family[REQUESTS], zone->requests, values, count, ngx_http_shmetrics_classes, CLASSES,
-                                    zone->made & ngx_http_shmetrics_vts[kind][REQUESTS].group, i, 1);
+    ngx_http_shmetrics_add_labelled(family[REQUESTS], zone->requests, values, count, ngx_http_shmetrics_classes,
+        CLASSES, zone->made & ngx_http_shmetrics_vts[kind][REQUESTS].group, i, 1);
     for (i = 0; i < 2; i++)
         ngx_http_shmetrics_add_labelled(family[BYTES], zone->bytes, values, count, ngx_http_shmetrics_directions, 2,
-                                        zone->made & ngx_http_shmetrics_vts[kind][BYTES].group, i, amount->attempt ? 0 : amount->bytes[i]);
+            zone->made & ngx_http_shmetrics_vts[kind][BYTES].group, i, amount->attempt ? 0 : amount->bytes[i]);
     i = amount->cache ? amount->cache - 1 : STATUSES;
     ngx_http_shmetrics_add_labelled(family[CACHE], zone->cache, values, count, statuses, STATUSES,
-                                    zone->made & ngx_http_shmetrics_vts[kind][CACHE].group, i, 1);
+        zone->made & ngx_http_shmetrics_vts[kind][CACHE].group, i, 1);
     zone->made |= groups;
     ngx_http_shmetrics_add_times(family, zone, values, count, 0, !amount->attempt, amount->times[0]);
     if (kind == UPSTREAM) ngx_http_shmetrics_add_times(family, zone, values, count, 1, 1, amount->times[1]);
@@ -270,8 +293,8 @@ static ngx_http_shmetrics_zone_t *ngx_http_shmetrics_count_zone(ngx_http_shmetri
 }
 
 /* Of the round of attempts that the request ended in, each with its own peer. */
-static void ngx_http_shmetrics_count_peers(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main, ngx_uint_t groups,
-                                           const ngx_http_shmetrics_amount_t *request) {
+static void ngx_http_shmetrics_count_peers(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main,
+    ngx_uint_t groups, const ngx_http_shmetrics_amount_t *request) {
     ngx_http_upstream_state_t *state = r->upstream_states->elts;
     ngx_http_upstream_srv_conf_t *upstream = r->upstream->upstream;
     ngx_uint_t i, first = 0;
@@ -285,15 +308,16 @@ static void ngx_http_shmetrics_count_peers(ngx_http_request_t *r, ngx_http_shmet
         ngx_http_shmetrics_amount_t amount = *request;
         amount.attempt = i + 1 < r->upstream_states->nelts;
         if (amount.attempt) amount.status = state[i].status;
-        amount.times[1] = state[i].status == 0 || state[i].response_time == (ngx_msec_t) -1 ? 0 : state[i].response_time;
+        amount.times[1] =
+            state[i].status == 0 || state[i].response_time == (ngx_msec_t) -1 ? 0 : state[i].response_time;
         values[1] = ngx_shmetrics_str(state[i].peer);
         (void) ngx_http_shmetrics_count_zone(main, groups, UPSTREAM, values, &amount);
     }
 }
 
 #if (NGX_HTTP_CACHE)
-static void ngx_http_shmetrics_count_cache_zone(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main, ngx_uint_t groups,
-                                                const ngx_http_shmetrics_amount_t *amount) {
+static void ngx_http_shmetrics_count_cache_zone(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main,
+    ngx_uint_t groups, const ngx_http_shmetrics_amount_t *amount) {
     static const char *const sizes[2] = {"max", "used"};
     ngx_http_file_cache_t *cache = r->cache->file_cache;
     ngx_shmetrics_family_t *family = main->vts->families[CACHE_ZONE][USAGE];
@@ -328,7 +352,8 @@ void ngx_http_shmetrics_count_vts(ngx_http_request_t *r, ngx_http_shmetrics_main
     amount.bytes[1] = r->connection->sent;
     amount.times[0] = ngx_shmetrics_since(r->start_sec, r->start_msec);
 #if (NGX_HTTP_CACHE)
-    if (r->upstream && r->upstream->cache_status < NGX_HTTP_SHMETRICS_CACHE_STATUSES) amount.cache = r->upstream->cache_status;
+    if (r->upstream && r->upstream->cache_status < NGX_HTTP_SHMETRICS_CACHE_STATUSES)
+        amount.cache = r->upstream->cache_status;
 #endif
     values[0] = server->server_name.len ? ngx_shmetrics_str(&server->server_name) : ngx_shmetrics_text("_");
     (void) ngx_http_shmetrics_count_zone(main, groups, SERVER, values, &amount);
@@ -337,6 +362,7 @@ void ngx_http_shmetrics_count_vts(ngx_http_request_t *r, ngx_http_shmetrics_main
     if ((groups & NGX_HTTP_SHMETRICS_UPSTREAM) && r->upstream && r->upstream->state && r->upstream->state->peer)
         ngx_http_shmetrics_count_peers(r, main, groups, &amount);
 #if (NGX_HTTP_CACHE)
-    if ((groups & NGX_HTTP_SHMETRICS_CACHE) && amount.cache && r->cache) ngx_http_shmetrics_count_cache_zone(r, main, groups, &amount);
+    if ((groups & NGX_HTTP_SHMETRICS_CACHE) && amount.cache && r->cache)
+        ngx_http_shmetrics_count_cache_zone(r, main, groups, &amount);
 #endif
 }

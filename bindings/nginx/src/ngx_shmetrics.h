@@ -7,8 +7,8 @@
 #include <ngx_event.h>
 #include <shmetrics.h>
 
-#define NGX_SHMETRICS_MAX_LABELS 32
-#define NGX_SHMETRICS_MAX_SERIES 10000
+#define NGX_SHMETRICS_MAX_LABELS      32
+#define NGX_SHMETRICS_MAX_SERIES      10000
 #define NGX_SHMETRICS_EXEMPLAR_LABELS 8
 
 /* Whose names the default metrics have. */
@@ -18,11 +18,7 @@
 
 #define NGX_SHMETRICS_CONNECTIONS 14 /* families, of all presets */
 
-typedef enum {
-    NGX_SHMETRICS_COUNTER,
-    NGX_SHMETRICS_HISTOGRAM,
-    NGX_SHMETRICS_GAUGE
-} ngx_shmetrics_type_e;
+typedef enum { NGX_SHMETRICS_COUNTER, NGX_SHMETRICS_HISTOGRAM, NGX_SHMETRICS_GAUGE } ngx_shmetrics_type_e;
 
 typedef struct {
     ngx_str_t file;
@@ -80,8 +76,8 @@ typedef struct {
     shmetrics_segment *segment;   /* NULL: nothing is counted, because of `fault` */
     u_char fault[512];
     ngx_uint_t minutes;
-    ngx_flag_t is_checked; /* metrics that are defined later would not be */
-    ngx_uint_t names; /* of the default metrics */
+    ngx_flag_t is_checked;                   /* metrics that are defined later would not be */
+    ngx_uint_t names;                        /* of the default metrics */
     ngx_shmetrics_place_t connections_place; /* of what wants the connections */
     ngx_shmetrics_family_t *connections[NGX_SHMETRICS_CONNECTIONS];
     ngx_shm_zone_t *told;
@@ -101,7 +97,7 @@ typedef struct {
 typedef struct {
     ngx_shmetrics_place_t place; /* of the first `shmetrics on` */
     ngx_uint_t max_series;
-    ngx_array_t *buckets;        /* of double */
+    ngx_array_t *buckets; /* of double */
     double native;
     ngx_flag_t buckets_set;
 } ngx_shmetrics_limits_t;
@@ -138,7 +134,8 @@ typedef struct {
     ngx_shmetrics_family_t *errors; /* values that are no numbers */
 } ngx_shmetrics_customs_t;
 
-#define NGX_SHMETRICS_TEXT(s) {sizeof(s) - 1, (u_char *) s}
+#define NGX_SHMETRICS_TEXT(s) \
+    { sizeof(s) - 1, (u_char *) s }
 
 enum {
     NGX_SHMETRICS_U_REQUESTS,
@@ -180,9 +177,9 @@ typedef struct {
 
 /* One attempt to have an upstream peer answer. */
 typedef struct {
-    shmetrics_str values[3];  /* upstream, peer, status */
-    ngx_uint_t status;        /* a number for the third value */
-    ngx_msec_t durations[3];  /* -1: the attempt did not come so far */
+    shmetrics_str values[3]; /* upstream, peer, status */
+    ngx_uint_t status;       /* a number for the third value */
+    ngx_msec_t durations[3]; /* -1: the attempt did not come so far */
     off_t received;
     off_t sent;
 } ngx_shmetrics_attempt_t;
@@ -218,26 +215,29 @@ shmetrics_status ngx_shmetrics_register(shmetrics_segment *segment, ngx_shmetric
 shmetrics_status ngx_shmetrics_register_bundle(shmetrics_segment *segment, ngx_shmetrics_bundle_t *bundle);
 
 /* The directives shmetrics_counter, _histogram and _gauge. `*sets` are those of the level. */
-char *ngx_shmetrics_custom(ngx_conf_t *cf, ngx_shmetrics_customs_t *customs, ngx_shmetrics_type_e type, ngx_array_t **sets);
+char *ngx_shmetrics_custom(ngx_conf_t *cf, ngx_shmetrics_customs_t *customs, ngx_shmetrics_type_e type,
+    ngx_array_t **sets);
 ngx_int_t ngx_shmetrics_merge_customs(ngx_array_t **sets, ngx_array_t *outer);
 ngx_int_t ngx_shmetrics_bundle_customs(ngx_conf_t *cf, ngx_shmetrics_customs_t *customs);
 void ngx_shmetrics_count_customs(const ngx_shmetrics_customs_t *customs, void *request, const ngx_array_t *sets,
-                                 const ngx_shmetrics_exemplar_t *exemplar);
+    const ngx_shmetrics_exemplar_t *exemplar);
 
 /* Defines the families of `groups`; the others are NULL. */
 ngx_int_t ngx_shmetrics_define(ngx_pool_t *pool, ngx_shmetrics_conf_t *conf, const ngx_shmetrics_limits_t *limits,
-                               const ngx_shmetrics_default_t *from, ngx_uint_t count, ngx_uint_t groups, ngx_shmetrics_family_t **families);
+    const ngx_shmetrics_default_t *from, ngx_uint_t count, ngx_uint_t groups, ngx_shmetrics_family_t **families);
 
 /* Whether the entry, and with it the handles of its members, is as it was. Otherwise it is looked
  * up. */
-int ngx_shmetrics_is_kept(const ngx_shmetrics_bundle_t *bundle, shmetrics_entry *entry, const shmetrics_str *values, ngx_uint_t count);
-void ngx_shmetrics_add(ngx_shmetrics_family_t *family, shmetrics_counter *counter, const shmetrics_str *values, ngx_uint_t count, off_t n);
-void ngx_shmetrics_keep_bytes(ngx_shmetrics_family_t **family, shmetrics_entry *entry, const shmetrics_str *values, ngx_uint_t count,
-                              shmetrics_counter *received, shmetrics_counter *sent);
-void ngx_shmetrics_keep_histogram(ngx_shmetrics_family_t *family, shmetrics_histogram *histogram, const shmetrics_str *values,
-                                  ngx_uint_t count);
-void ngx_shmetrics_observe(ngx_shmetrics_family_t *family, shmetrics_histogram *histogram, const shmetrics_str *values, ngx_uint_t count,
-                           ngx_msec_t ms);
+int ngx_shmetrics_is_kept(const ngx_shmetrics_bundle_t *bundle, shmetrics_entry *entry, const shmetrics_str *values,
+    ngx_uint_t count);
+void ngx_shmetrics_add(ngx_shmetrics_family_t *family, shmetrics_counter *counter, const shmetrics_str *values,
+    ngx_uint_t count, off_t n);
+void ngx_shmetrics_keep_bytes(ngx_shmetrics_family_t **family, shmetrics_entry *entry, const shmetrics_str *values,
+    ngx_uint_t count, shmetrics_counter *received, shmetrics_counter *sent);
+void ngx_shmetrics_keep_histogram(ngx_shmetrics_family_t *family, shmetrics_histogram *histogram,
+    const shmetrics_str *values, ngx_uint_t count);
+void ngx_shmetrics_observe(ngx_shmetrics_family_t *family, shmetrics_histogram *histogram, const shmetrics_str *values,
+    ngx_uint_t count, ngx_msec_t ms);
 void ngx_shmetrics_count_attempt(ngx_shmetrics_upstreams_t *upstreams, const ngx_shmetrics_attempt_t *attempt);
 ngx_msec_t ngx_shmetrics_since(time_t sec, ngx_msec_t msec);
 

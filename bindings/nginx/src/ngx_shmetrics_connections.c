@@ -25,6 +25,7 @@ enum {
 #if (NGX_STAT_STUB)
 
 /* The help texts of a preset are those that its model prints. */
+/* clang-format off */
 static const ngx_shmetrics_default_t ngx_shmetrics_connections[NGX_SHMETRICS_CONNECTIONS] = {
     {TEXT("nginx_connections"), TEXT("Client connections by their state."), TEXT(""), NGX_SHMETRICS_GAUGE, NGX_SHMETRICS_OWN, {"state"}, 0},
     {TEXT("nginx_connections_accepted"), TEXT("Accepted client connections."), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_SHMETRICS_OWN, {NULL}, 0},
@@ -43,6 +44,7 @@ static const ngx_shmetrics_default_t ngx_shmetrics_connections[NGX_SHMETRICS_CON
     {TEXT("nginx_vts_start_time_seconds"), TEXT("Nginx start time"), TEXT(""), NGX_SHMETRICS_GAUGE, NGX_SHMETRICS_VTS, {NULL}, 0},
     {TEXT("nginx_vts_main_connections"), TEXT("Nginx connections"), TEXT(""), NGX_SHMETRICS_GAUGE, NGX_SHMETRICS_VTS, {"status"}, 0},
 };
+/* clang-format on */
 
 ngx_int_t ngx_shmetrics_define_connections(ngx_cycle_t *cycle, ngx_shmetrics_conf_t *conf) {
     ngx_shmetrics_limits_t limits;
@@ -51,7 +53,9 @@ ngx_int_t ngx_shmetrics_define_connections(ngx_cycle_t *cycle, ngx_shmetrics_con
     if (conf->connections_place.file.len == 0) return NGX_OK;
     ngx_memzero(&limits, sizeof limits);
     limits.place = conf->connections_place;
-    if (ngx_shmetrics_define(cycle->pool, conf, &limits, ngx_shmetrics_connections, NGX_SHMETRICS_CONNECTIONS, conf->names, family) != NGX_OK)
+    if (ngx_shmetrics_define(cycle->pool, conf, &limits, ngx_shmetrics_connections, NGX_SHMETRICS_CONNECTIONS,
+            conf->names, family)
+        != NGX_OK)
         return NGX_ERROR;
     for (i = 0; i < NGX_SHMETRICS_CONNECTIONS; i++)
         if (family[i]) family[i]->gauge_mode = SHMETRICS_GAUGE_SHARED;
@@ -90,7 +94,10 @@ void ngx_shmetrics_update_connections(void) {
         const char *state;
         ngx_uint_t exporter;
     } states[] = {
-        {"active", EXPORTER_ACTIVE}, {"reading", EXPORTER_READING}, {"writing", EXPORTER_WRITING}, {"waiting", EXPORTER_WAITING},
+        {"active", EXPORTER_ACTIVE},
+        {"reading", EXPORTER_READING},
+        {"writing", EXPORTER_WRITING},
+        {"waiting", EXPORTER_WAITING},
     };
     ngx_shmetrics_conf_t *conf = ngx_shmetrics_get_conf((ngx_cycle_t *) ngx_cycle);
     ngx_shmetrics_family_t **family;
@@ -134,7 +141,6 @@ ngx_int_t ngx_shmetrics_define_connections(ngx_cycle_t *cycle, ngx_shmetrics_con
     return NGX_OK;
 }
 
-void ngx_shmetrics_update_connections(void) {
-}
+void ngx_shmetrics_update_connections(void) {}
 
 #endif

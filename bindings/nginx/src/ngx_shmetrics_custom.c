@@ -6,8 +6,8 @@
 /* A metric where it is updated. */
 typedef struct {
     ngx_shmetrics_family_t *family;
-    void *value;      /* NULL: 1 */
-    ngx_uint_t turn;  /* the set's, when the handle was made; 0: there is none */
+    void *value;     /* NULL: 1 */
+    ngx_uint_t turn; /* the set's, when the handle was made; 0: there is none */
     union {
         shmetrics_counter counter;
         shmetrics_histogram histogram;
@@ -18,14 +18,14 @@ typedef struct {
 /* The metrics of one level that have the same condition and the same labels. */
 typedef struct {
     ngx_str_t condition_text;
-    void *condition; /* NULL: none */
+    void *condition;               /* NULL: none */
     ngx_shmetrics_family_t *first; /* its label names are those of all */
     ngx_str_t *texts;
     void **labels;
-    ngx_array_t uses; /* of ngx_shmetrics_use_t */
-    unsigned constant : 1; /* all label values are */
-    unsigned known : 1;    /* the entry is that of the constant label values */
-    ngx_uint_t turn;       /* counts the look-ups of entries */
+    ngx_array_t uses;               /* of ngx_shmetrics_use_t */
+    unsigned constant : 1;          /* all label values are */
+    unsigned known : 1;             /* the entry is that of the constant label values */
+    ngx_uint_t turn;                /* counts the look-ups of entries */
     ngx_shmetrics_bundle_t *bundle; /* that the entry is of */
     shmetrics_entry entry;
 } ngx_shmetrics_set_t;
@@ -41,7 +41,8 @@ typedef struct {
     unsigned constant : 1;
 } ngx_shmetrics_directive_t;
 
-static ngx_shmetrics_family_t *ngx_shmetrics_find_custom(const ngx_shmetrics_customs_t *customs, const ngx_str_t *name) {
+static ngx_shmetrics_family_t *ngx_shmetrics_find_custom(const ngx_shmetrics_customs_t *customs,
+    const ngx_str_t *name) {
     ngx_shmetrics_family_t **family = customs->families.elts;
     ngx_uint_t i;
     for (i = 0; i < customs->families.nelts; i++)
@@ -53,7 +54,9 @@ static int ngx_shmetrics_has_same_labels(const ngx_shmetrics_family_t *a, const 
     ngx_uint_t i;
     if (a->nlabels != b->nlabels) return 0;
     for (i = 0; i < a->nlabels; i++)
-        if (a->labels[i].len != b->labels[i].len || ngx_memcmp(a->labels[i].data, b->labels[i].data, a->labels[i].len) != 0) return 0;
+        if (a->labels[i].len != b->labels[i].len
+            || ngx_memcmp(a->labels[i].data, b->labels[i].data, a->labels[i].len) != 0)
+            return 0;
     return 1;
 }
 
@@ -69,8 +72,8 @@ static int ngx_shmetrics_is_key(const ngx_str_t *key, const char *name) {
 }
 
 /* `key=rest`, of a metric that `directive` defines. NGX_ERROR: the parameter is invalid. */
-static ngx_int_t ngx_shmetrics_read_parameter(ngx_conf_t *cf, const ngx_shmetrics_customs_t *customs, ngx_shmetrics_directive_t *directive,
-                                              const ngx_str_t *key, ngx_str_t *rest) {
+static ngx_int_t ngx_shmetrics_read_parameter(ngx_conf_t *cf, const ngx_shmetrics_customs_t *customs,
+    ngx_shmetrics_directive_t *directive, const ngx_str_t *key, ngx_str_t *rest) {
     ngx_shmetrics_family_t *family = directive->family;
     ngx_uint_t variable;
     if (ngx_shmetrics_is_key(key, "value")) {
@@ -95,7 +98,9 @@ static ngx_int_t ngx_shmetrics_read_parameter(ngx_conf_t *cf, const ngx_shmetric
         return most == NGX_ERROR ? NGX_ERROR : NGX_OK;
     }
     if (ngx_shmetrics_is_key(key, "buckets")) {
-        if (family->type != NGX_SHMETRICS_HISTOGRAM || (family->buckets = ngx_array_create(cf->pool, 16, sizeof(double))) == NULL) return NGX_ERROR;
+        if (family->type != NGX_SHMETRICS_HISTOGRAM
+            || (family->buckets = ngx_array_create(cf->pool, 16, sizeof(double))) == NULL)
+            return NGX_ERROR;
         return ngx_shmetrics_parse_bounds(cf, *rest, family->buckets) == NGX_CONF_OK ? NGX_OK : NGX_DECLINED;
     }
     if (ngx_shmetrics_is_key(key, "native")) {
@@ -139,14 +144,17 @@ static int ngx_shmetrics_is_of_set(const ngx_shmetrics_set_t *set, const ngx_shm
     const ngx_shmetrics_family_t *family = directive->family;
     ngx_uint_t i;
     if ((set->condition == NULL) != (directive->compiled_condition == NULL)) return 0;
-    if (!ngx_shmetrics_same(&set->condition_text, &directive->condition) || !ngx_shmetrics_has_same_labels(set->first, family)) return 0;
+    if (!ngx_shmetrics_same(&set->condition_text, &directive->condition)
+        || !ngx_shmetrics_has_same_labels(set->first, family))
+        return 0;
     for (i = 0; i < family->nlabels; i++)
         if (!ngx_shmetrics_same(&set->texts[i], &directive->texts[i])) return 0;
     return 1;
 }
 
 /* The set of this level that the directive belongs to. NULL: there is no memory. */
-static ngx_shmetrics_set_t *ngx_shmetrics_find_set(ngx_conf_t *cf, ngx_array_t **sets, const ngx_shmetrics_directive_t *directive) {
+static ngx_shmetrics_set_t *ngx_shmetrics_find_set(ngx_conf_t *cf, ngx_array_t **sets,
+    const ngx_shmetrics_directive_t *directive) {
     ngx_shmetrics_set_t **known, *set;
     ngx_uint_t i, count = directive->family->nlabels;
     if (*sets == NULL && (*sets = ngx_array_create(cf->pool, 4, sizeof set)) == NULL) return NULL;
@@ -169,7 +177,8 @@ static ngx_shmetrics_set_t *ngx_shmetrics_find_set(ngx_conf_t *cf, ngx_array_t *
     return set;
 }
 
-char *ngx_shmetrics_custom(ngx_conf_t *cf, ngx_shmetrics_customs_t *customs, ngx_shmetrics_type_e type, ngx_array_t **sets) {
+char *ngx_shmetrics_custom(ngx_conf_t *cf, ngx_shmetrics_customs_t *customs, ngx_shmetrics_type_e type,
+    ngx_array_t **sets) {
     ngx_shmetrics_directive_t directive;
     ngx_shmetrics_family_t *family = ngx_pcalloc(cf->pool, sizeof *family), *known, **slot;
     ngx_shmetrics_set_t *set, **place;
@@ -191,15 +200,17 @@ char *ngx_shmetrics_custom(ngx_conf_t *cf, ngx_shmetrics_customs_t *customs, ngx
         ngx_str_t key = ngx_shmetrics_key(&value[i]), rest;
         ngx_int_t result = NGX_ERROR;
         if (ngx_shmetrics_is_repeated(&value[2], i - 2)) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "the metric \"%V\" has the parameter \"%V\" twice", &family->name, &key);
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "the metric \"%V\" has the parameter \"%V\" twice", &family->name,
+                &key);
             return NGX_CONF_ERROR;
         }
         if (key.len && key.len < value[i].len) {
             rest.data = key.data + key.len + 1;
             rest.len = value[i].len - key.len - 1;
             if (rest.len && (rest.data[0] == '"' || rest.data[0] == '\'')) {
-                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid parameter \"%V\": quotes belong around the whole, as in \"%V=two words\"",
-                                   &value[i], &key);
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                    "invalid parameter \"%V\": quotes belong around the whole, as in \"%V=two words\"", &value[i],
+                    &key);
                 return NGX_CONF_ERROR;
             }
             result = ngx_shmetrics_read_parameter(cf, customs, &directive, &key, &rest);
@@ -214,8 +225,9 @@ char *ngx_shmetrics_custom(ngx_conf_t *cf, ngx_shmetrics_customs_t *customs, ngx
 
     known = ngx_shmetrics_find_custom(customs, &family->name);
     if (known && !ngx_shmetrics_is_same_family(known, family)) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "the metric \"%V\" has another type, other labels, buckets or limits in %V:%ui",
-                           &family->name, &known->place.file, known->place.line);
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+            "the metric \"%V\" has another type, other labels, buckets or limits in %V:%ui", &family->name,
+            &known->place.file, known->place.line);
         return NGX_CONF_ERROR;
     }
     if (known) {
@@ -227,7 +239,8 @@ char *ngx_shmetrics_custom(ngx_conf_t *cf, ngx_shmetrics_customs_t *customs, ngx
         if (ngx_shmetrics_add_family(customs->core, family) != NGX_OK) return NGX_CONF_ERROR;
     }
     if ((set = ngx_shmetrics_find_set(cf, sets, &directive)) == NULL) return NGX_CONF_ERROR;
-    if ((use = ngx_array_push(&set->uses)) == NULL || (place = ngx_array_push(&family->sets)) == NULL) return NGX_CONF_ERROR;
+    if ((use = ngx_array_push(&set->uses)) == NULL || (place = ngx_array_push(&family->sets)) == NULL)
+        return NGX_CONF_ERROR;
     ngx_memzero(use, sizeof *use);
     use->family = family;
     use->value = directive.value;
@@ -251,7 +264,8 @@ ngx_int_t ngx_shmetrics_merge_customs(ngx_array_t **sets, ngx_array_t *outer) {
  * gauge that is not set must not show 0. */
 static int ngx_shmetrics_are_together(const ngx_shmetrics_family_t *a, const ngx_shmetrics_family_t *b) {
     return a->type != NGX_SHMETRICS_GAUGE && b->type != NGX_SHMETRICS_GAUGE && a->max_series == b->max_series
-        && a->sets.nelts == b->sets.nelts && ngx_memcmp(a->sets.elts, b->sets.elts, a->sets.nelts * sizeof(void *)) == 0;
+        && a->sets.nelts == b->sets.nelts
+        && ngx_memcmp(a->sets.elts, b->sets.elts, a->sets.nelts * sizeof(void *)) == 0;
 }
 
 ngx_int_t ngx_shmetrics_bundle_customs(ngx_conf_t *cf, ngx_shmetrics_customs_t *customs) {
@@ -280,8 +294,8 @@ static void ngx_shmetrics_note_errors(const ngx_shmetrics_customs_t *customs, co
 }
 
 /* NGX_DECLINED: there is no value. */
-static ngx_int_t ngx_shmetrics_read_value(const ngx_shmetrics_customs_t *customs, void *request, const ngx_shmetrics_use_t *use,
-                                          double *number) {
+static ngx_int_t ngx_shmetrics_read_value(const ngx_shmetrics_customs_t *customs, void *request,
+    const ngx_shmetrics_use_t *use, double *number) {
     ngx_str_t text;
     *number = 1;
     if (use->value == NULL) return NGX_OK;
@@ -305,7 +319,8 @@ static ngx_int_t ngx_shmetrics_find_values(ngx_shmetrics_values_t *values) {
     ngx_str_t text;
     if (values->found) return NGX_OK;
     for (i = 0; i < values->set->first->nlabels; i++) {
-        if (values->customs->language->evaluate(values->request, values->set->labels[i], &text) != NGX_OK) return NGX_ERROR;
+        if (values->customs->language->evaluate(values->request, values->set->labels[i], &text) != NGX_OK)
+            return NGX_ERROR;
         values->values[i] = ngx_shmetrics_str(&text);
     }
     values->found = 1;
@@ -341,8 +356,8 @@ static ngx_int_t ngx_shmetrics_find_use(ngx_shmetrics_values_t *values, ngx_shme
 }
 
 /* Makes the set's entry that of this bundle. `*checked`: it was looked at for this request. */
-static ngx_int_t ngx_shmetrics_find_entry(ngx_shmetrics_values_t *values, ngx_shmetrics_set_t *set, ngx_shmetrics_bundle_t *bundle,
-                                          ngx_uint_t *checked) {
+static ngx_int_t ngx_shmetrics_find_entry(ngx_shmetrics_values_t *values, ngx_shmetrics_set_t *set,
+    ngx_shmetrics_bundle_t *bundle, ngx_uint_t *checked) {
     if (set->bundle == bundle && (*checked || (set->known && !shmetrics_entry_is_removed(set->entry)))) {
         *checked = 1;
         return NGX_OK;
@@ -379,7 +394,8 @@ static void ngx_shmetrics_keep_use(const ngx_shmetrics_set_t *set, ngx_shmetrics
     use->turn = set->turn;
 }
 
-static void ngx_shmetrics_update(const ngx_shmetrics_use_t *use, double number, const ngx_shmetrics_exemplar_t *exemplar) {
+static void ngx_shmetrics_update(const ngx_shmetrics_use_t *use, double number,
+    const ngx_shmetrics_exemplar_t *exemplar) {
     switch (use->family->type) {
     case NGX_SHMETRICS_COUNTER:
         if (exemplar->count) {
@@ -390,9 +406,7 @@ static void ngx_shmetrics_update(const ngx_shmetrics_use_t *use, double number, 
             shmetrics_counter_add(use->handle.counter, number);
         }
         break;
-    case NGX_SHMETRICS_GAUGE:
-        shmetrics_gauge_set(use->handle.gauge, number);
-        break;
+    case NGX_SHMETRICS_GAUGE: shmetrics_gauge_set(use->handle.gauge, number); break;
     default:
         if (exemplar->count) {
             shmetrics_histogram_observe_with_exemplar(use->handle.histogram, number, exemplar->labels, exemplar->count);
@@ -404,7 +418,7 @@ static void ngx_shmetrics_update(const ngx_shmetrics_use_t *use, double number, 
 }
 
 static void ngx_shmetrics_count_set(const ngx_shmetrics_customs_t *customs, void *request, ngx_shmetrics_set_t *set,
-                                    const ngx_shmetrics_exemplar_t *exemplar) {
+    const ngx_shmetrics_exemplar_t *exemplar) {
     ngx_shmetrics_use_t *use = set->uses.elts;
     ngx_shmetrics_values_t values;
     ngx_shmetrics_bundle_t *bundle;
@@ -429,7 +443,8 @@ static void ngx_shmetrics_count_set(const ngx_shmetrics_customs_t *customs, void
         if (result == NGX_DECLINED) continue;
         bundle = use[i].family->bundle;
         if (result == NGX_OK)
-            result = bundle ? ngx_shmetrics_find_entry(&values, set, bundle, &checked) : ngx_shmetrics_find_use(&values, &use[i]);
+            result = bundle ? ngx_shmetrics_find_entry(&values, set, bundle, &checked)
+                            : ngx_shmetrics_find_use(&values, &use[i]);
         if (result != NGX_OK) {
             ngx_shmetrics_note_error(customs, use[i].family);
         } else if (bundle && !set->constant && exemplar->count == 0) {
@@ -442,7 +457,7 @@ static void ngx_shmetrics_count_set(const ngx_shmetrics_customs_t *customs, void
 }
 
 void ngx_shmetrics_count_customs(const ngx_shmetrics_customs_t *customs, void *request, const ngx_array_t *sets,
-                                 const ngx_shmetrics_exemplar_t *exemplar) {
+    const ngx_shmetrics_exemplar_t *exemplar) {
     ngx_shmetrics_set_t **set = sets->elts;
     ngx_uint_t i;
     for (i = 0; i < sets->nelts; i++) ngx_shmetrics_count_set(customs, request, set[i], exemplar);

@@ -1,8 +1,8 @@
 /* Families: their definition, their registration, and updates through handles that are kept. */
 #include "ngx_shmetrics.h"
 
-static ngx_shmetrics_family_t *ngx_shmetrics_define_one(ngx_pool_t *pool, ngx_shmetrics_conf_t *conf, const ngx_shmetrics_limits_t *limits,
-                                                        const ngx_shmetrics_default_t *from) {
+static ngx_shmetrics_family_t *ngx_shmetrics_define_one(ngx_pool_t *pool, ngx_shmetrics_conf_t *conf,
+    const ngx_shmetrics_limits_t *limits, const ngx_shmetrics_default_t *from) {
     ngx_shmetrics_family_t *family = ngx_pcalloc(pool, sizeof *family);
     if (family == NULL) return NULL;
     family->name = from->name;
@@ -39,7 +39,7 @@ ngx_int_t ngx_shmetrics_join(ngx_pool_t *pool, ngx_shmetrics_family_t *first, ng
 }
 
 ngx_int_t ngx_shmetrics_define(ngx_pool_t *pool, ngx_shmetrics_conf_t *conf, const ngx_shmetrics_limits_t *limits,
-                               const ngx_shmetrics_default_t *from, ngx_uint_t count, ngx_uint_t groups, ngx_shmetrics_family_t **families) {
+    const ngx_shmetrics_default_t *from, ngx_uint_t count, ngx_uint_t groups, ngx_shmetrics_family_t **families) {
     ngx_uint_t i, k;
     for (i = 0; i < count; i++) {
         if ((from[i].group & groups) == 0) continue;
@@ -82,15 +82,11 @@ shmetrics_status ngx_shmetrics_register(shmetrics_segment *segment, ngx_shmetric
     spec.max_series = family->max_series;
     spec.replace = true;
     switch (family->type) {
-    case NGX_SHMETRICS_COUNTER:
-        status = shmetrics_counter_register(segment, &spec, &to->handle.counter);
-        break;
+    case NGX_SHMETRICS_COUNTER: status = shmetrics_counter_register(segment, &spec, &to->handle.counter); break;
     case NGX_SHMETRICS_GAUGE:
         status = shmetrics_gauge_register(segment, &spec, (uint32_t) family->gauge_mode, &to->handle.gauge);
         break;
-    default:
-        status = shmetrics_histogram_register(segment, &spec, &to->handle.histogram);
-        break;
+    default: status = shmetrics_histogram_register(segment, &spec, &to->handle.histogram); break;
     }
     return status;
 }
@@ -119,21 +115,23 @@ shmetrics_status ngx_shmetrics_register_bundle(shmetrics_segment *segment, ngx_s
     return shmetrics_bundle_register(segment, &spec, &bundle->handle);
 }
 
-int ngx_shmetrics_is_kept(const ngx_shmetrics_bundle_t *bundle, shmetrics_entry *entry, const shmetrics_str *values, ngx_uint_t count) {
+int ngx_shmetrics_is_kept(const ngx_shmetrics_bundle_t *bundle, shmetrics_entry *entry, const shmetrics_str *values,
+    ngx_uint_t count) {
     if (entry->p0 && !shmetrics_entry_is_removed(*entry)) return 1;
     *entry = shmetrics_bundle_with(bundle->handle, values, count);
     return 0;
 }
 
-void ngx_shmetrics_add(ngx_shmetrics_family_t *family, shmetrics_counter *counter, const shmetrics_str *values, ngx_uint_t count, off_t n) {
+void ngx_shmetrics_add(ngx_shmetrics_family_t *family, shmetrics_counter *counter, const shmetrics_str *values,
+    ngx_uint_t count, off_t n) {
     if (counter->p0 == NULL || shmetrics_counter_is_removed(*counter))
         *counter = shmetrics_counter_with(family->handle.counter, values, count);
     shmetrics_counter_add_u64(*counter, (uint64_t) ngx_max(n, 0));
 }
 
 /* `family` are those of the received and the sent bytes. */
-void ngx_shmetrics_keep_bytes(ngx_shmetrics_family_t **family, shmetrics_entry *entry, const shmetrics_str *values, ngx_uint_t count,
-                              shmetrics_counter *received, shmetrics_counter *sent) {
+void ngx_shmetrics_keep_bytes(ngx_shmetrics_family_t **family, shmetrics_entry *entry, const shmetrics_str *values,
+    ngx_uint_t count, shmetrics_counter *received, shmetrics_counter *sent) {
     if (family[0]->bundle == NULL) {
         ngx_shmetrics_add(family[0], received, values, count, 0);
         ngx_shmetrics_add(family[1], sent, values, count, 0);
@@ -143,14 +141,14 @@ void ngx_shmetrics_keep_bytes(ngx_shmetrics_family_t **family, shmetrics_entry *
     }
 }
 
-void ngx_shmetrics_keep_histogram(ngx_shmetrics_family_t *family, shmetrics_histogram *histogram, const shmetrics_str *values,
-                                  ngx_uint_t count) {
+void ngx_shmetrics_keep_histogram(ngx_shmetrics_family_t *family, shmetrics_histogram *histogram,
+    const shmetrics_str *values, ngx_uint_t count) {
     if (histogram->p0 == NULL || shmetrics_histogram_is_removed(*histogram))
         *histogram = shmetrics_histogram_with(family->handle.histogram, values, count);
 }
 
-void ngx_shmetrics_observe(ngx_shmetrics_family_t *family, shmetrics_histogram *histogram, const shmetrics_str *values, ngx_uint_t count,
-                           ngx_msec_t ms) {
+void ngx_shmetrics_observe(ngx_shmetrics_family_t *family, shmetrics_histogram *histogram, const shmetrics_str *values,
+    ngx_uint_t count, ngx_msec_t ms) {
     ngx_shmetrics_keep_histogram(family, histogram, values, count);
     shmetrics_histogram_observe(*histogram, (double) ms / 1000);
 }
@@ -164,12 +162,13 @@ ngx_msec_t ngx_shmetrics_since(time_t sec, ngx_msec_t msec) {
 
 static int ngx_shmetrics_is_peer(const ngx_shmetrics_peer_t *peer, const shmetrics_str *values) {
     return peer->upstream_len == values[0].len && peer->peer_len == values[1].len
-        && ngx_memcmp(peer->upstream, values[0].data, values[0].len) == 0 && ngx_memcmp(peer->peer, values[1].data, values[1].len) == 0;
+        && ngx_memcmp(peer->upstream, values[0].data, values[0].len) == 0
+        && ngx_memcmp(peer->peer, values[1].data, values[1].len) == 0;
 }
 
 /* What is known of a peer; `passing`, emptied, if it is not to be remembered. */
 static ngx_shmetrics_peer_t *ngx_shmetrics_find_peer(ngx_shmetrics_upstreams_t *upstreams, const shmetrics_str *values,
-                                                     ngx_shmetrics_peer_t *passing) {
+    ngx_shmetrics_peer_t *passing) {
     ngx_shmetrics_peer_t *peer = passing;
     ngx_uint_t at, i;
     if (upstreams->peers == NULL) upstreams->peers = ngx_pcalloc(upstreams->pool, NGX_SHMETRICS_PEERS * sizeof *peer);
@@ -181,7 +180,8 @@ static ngx_shmetrics_peer_t *ngx_shmetrics_find_peer(ngx_shmetrics_upstreams_t *
             if (peer->peer_len == 0) break;
         }
         /* One of these makes room if all are taken, each in its turn. */
-        if (i == NGX_SHMETRICS_TRIES) peer = &upstreams->peers[(at + upstreams->turn++ % NGX_SHMETRICS_TRIES) & (NGX_SHMETRICS_PEERS - 1)];
+        if (i == NGX_SHMETRICS_TRIES)
+            peer = &upstreams->peers[(at + upstreams->turn++ % NGX_SHMETRICS_TRIES) & (NGX_SHMETRICS_PEERS - 1)];
     }
     ngx_memzero(peer, sizeof *peer);
     if (peer == passing) return peer;
@@ -206,15 +206,18 @@ void ngx_shmetrics_count_attempt(ngx_shmetrics_upstreams_t *upstreams, const ngx
     ngx_shmetrics_family_t **family = upstreams->families, **duration = &family[NGX_SHMETRICS_U_CONNECT];
     ngx_shmetrics_peer_t passing, *peer = ngx_shmetrics_find_peer(upstreams, attempt->values, &passing);
     ngx_uint_t i;
-    ngx_shmetrics_add(family[NGX_SHMETRICS_U_REQUESTS], ngx_shmetrics_find_status(peer, attempt->status), attempt->values, 3, 1);
-    ngx_shmetrics_keep_bytes(&family[NGX_SHMETRICS_U_RECEIVED], &peer->entries[0], attempt->values, 2, &peer->received, &peer->sent);
+    ngx_shmetrics_add(family[NGX_SHMETRICS_U_REQUESTS], ngx_shmetrics_find_status(peer, attempt->status),
+        attempt->values, 3, 1);
+    ngx_shmetrics_keep_bytes(&family[NGX_SHMETRICS_U_RECEIVED], &peer->entries[0], attempt->values, 2, &peer->received,
+        &peer->sent);
     shmetrics_counter_add_u64(peer->received, (uint64_t) ngx_max(attempt->received, 0));
     shmetrics_counter_add_u64(peer->sent, (uint64_t) ngx_max(attempt->sent, 0));
     if (duration[0]->bundle && !ngx_shmetrics_is_kept(duration[0]->bundle, &peer->entries[1], attempt->values, 2))
         for (i = 0; i < 3; i++) peer->durations[i] = shmetrics_entry_histogram(peer->entries[1], duration[i]->member);
     for (i = 0; i < 3; i++) {
         if (attempt->durations[i] == (ngx_msec_t) -1) continue;
-        if (duration[i]->bundle == NULL) ngx_shmetrics_keep_histogram(duration[i], &peer->durations[i], attempt->values, 2);
+        if (duration[i]->bundle == NULL)
+            ngx_shmetrics_keep_histogram(duration[i], &peer->durations[i], attempt->values, 2);
         shmetrics_histogram_observe(peer->durations[i], (double) attempt->durations[i] / 1000);
     }
 }

@@ -5,7 +5,7 @@
 #include <pwd.h>
 #include <stdlib.h>
 
-#define NGX_SHMETRICS_TELL_EVERY 60   /* seconds */
+#define NGX_SHMETRICS_TELL_EVERY   60 /* seconds */
 #define NGX_SHMETRICS_REPEAT_EVERY 60 /* minutes */
 
 /* The metrics that this process has registered in a segment. */
@@ -99,7 +99,8 @@ static char *ngx_shmetrics_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *data) 
 
     (void) cmd;
     if (conf->name.len) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "the zone is defined in %V:%ui already", &conf->place.file, conf->place.line);
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "the zone is defined in %V:%ui already", &conf->place.file,
+            conf->place.line);
         return NGX_CONF_ERROR;
     }
     if (value[1].len == 0) return "needs a name";
@@ -150,12 +151,14 @@ invalid:
 
 static ngx_str_t ngx_shmetrics_base(const ngx_shmetrics_family_t *family) {
     ngx_str_t name = family->name;
-    if (family->type == NGX_SHMETRICS_COUNTER && name.len > 6 && ngx_strncmp(name.data + name.len - 6, "_total", 6) == 0)
+    if (family->type == NGX_SHMETRICS_COUNTER && name.len > 6
+        && ngx_strncmp(name.data + name.len - 6, "_total", 6) == 0)
         name.len -= 6;
     return name;
 }
 
-static void ngx_shmetrics_refuse(ngx_cycle_t *cycle, const char *reason, const ngx_str_t *what, const ngx_shmetrics_place_t *at) {
+static void ngx_shmetrics_refuse(ngx_cycle_t *cycle, const char *reason, const ngx_str_t *what,
+    const ngx_shmetrics_place_t *at) {
     ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "shmetrics: \"%V\": %s in %V:%ui", what, reason, &at->file, at->line);
 }
 
@@ -212,7 +215,7 @@ static void ngx_shmetrics_note(ngx_shmetrics_names_t *names, const ngx_str_t *na
 }
 
 static shmetrics_segment *ngx_shmetrics_open_scratch(const shmetrics_label *labels, size_t count, uint64_t size,
-                                                      shmetrics_status *status) {
+    shmetrics_status *status) {
     shmetrics_options options;
     shmetrics_segment *segment = NULL;
     shmetrics_options_init(&options);
@@ -279,7 +282,8 @@ static ngx_int_t ngx_shmetrics_check_zone(ngx_cycle_t *cycle, ngx_shmetrics_conf
 }
 
 /* Defines all metrics. `*fault`, unless it is NULL then, is the one that cannot be. */
-static shmetrics_status ngx_shmetrics_try(ngx_shmetrics_conf_t *conf, ngx_shmetrics_family_t *labels, ngx_shmetrics_family_t **fault) {
+static shmetrics_status ngx_shmetrics_try(ngx_shmetrics_conf_t *conf, ngx_shmetrics_family_t *labels,
+    ngx_shmetrics_family_t **fault) {
     ngx_shmetrics_family_t **family = conf->families.elts;
     shmetrics_status status;
     ngx_uint_t i;
@@ -306,8 +310,9 @@ static char *ngx_shmetrics_init_conf(ngx_cycle_t *cycle, void *data) {
     conf->is_checked = 1;
     if (conf->name.len == 0) {
         if (conf->needed.file.len == 0) return NGX_CONF_OK;
-        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "shmetrics: there is no \"shmetrics_zone\" directive, which is needed in %V:%ui",
-                      &conf->needed.file, conf->needed.line);
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+            "shmetrics: there is no \"shmetrics_zone\" directive, which is needed in %V:%ui", &conf->needed.file,
+            conf->needed.line);
         return NGX_CONF_ERROR;
     }
     if (ngx_shmetrics_define_connections(cycle, conf) != NGX_OK) return NGX_CONF_ERROR;
@@ -317,7 +322,8 @@ static char *ngx_shmetrics_init_conf(ngx_cycle_t *cycle, void *data) {
         for (k = 0; k < i; k++) {
             ngx_str_t earlier = ngx_shmetrics_base(family[k]);
             if (ngx_shmetrics_same(&name, &earlier)) {
-                ngx_shmetrics_refuse(cycle, "there is another metric of this name", &family[i]->name, &family[i]->place);
+                ngx_shmetrics_refuse(cycle, "there is another metric of this name", &family[i]->name,
+                    &family[i]->place);
                 return NGX_CONF_ERROR;
             }
         }
@@ -326,8 +332,9 @@ static char *ngx_shmetrics_init_conf(ngx_cycle_t *cycle, void *data) {
                 if (label[n].name.len == family[i]->labels[k].len
                     && ngx_memcmp(label[n].name.data, family[i]->labels[k].data, label[n].name.len) == 0) {
                     ngx_str_t text = {label[n].name.len, (u_char *) label[n].name.data};
-                    ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "shmetrics: the label \"%V\" of the zone is a label of \"%V\" too in %V:%ui",
-                                  &text, &family[i]->name, &conf->place.file, conf->place.line);
+                    ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+                        "shmetrics: the label \"%V\" of the zone is a label of \"%V\" too in %V:%ui", &text,
+                        &family[i]->name, &conf->place.file, conf->place.line);
                     return NGX_CONF_ERROR;
                 }
             }
@@ -394,7 +401,8 @@ static int ngx_shmetrics_is_another(const ngx_shmetrics_bundle_t *bundle, ngx_ui
     const ngx_shmetrics_family_t *family;
     const ngx_shmetrics_name_t *one;
     for (family = bundle->first; bundle->custom && family; family = family->next)
-        if ((one = ngx_shmetrics_find_name(&ngx_shmetrics_registered, &family->name)) != NULL && one->bundle != hash) return 1;
+        if ((one = ngx_shmetrics_find_name(&ngx_shmetrics_registered, &family->name)) != NULL && one->bundle != hash)
+            return 1;
     return 0;
 }
 
@@ -459,7 +467,8 @@ static ngx_int_t ngx_shmetrics_init_module(ngx_cycle_t *cycle) {
         options.labels = NULL;
         options.label_count = 0;
         status = shmetrics_segment_open(&options, &conf->segment);
-        if (status == SHMETRICS_STATUS_OK) ngx_shmetrics_note_fault(conf, "counting with the labels that it has", reason);
+        if (status == SHMETRICS_STATUS_OK)
+            ngx_shmetrics_note_fault(conf, "counting with the labels that it has", reason);
     }
     if (status != SHMETRICS_STATUS_OK) {
         conf->segment = NULL;
@@ -529,10 +538,12 @@ static void ngx_shmetrics_exit_process(ngx_cycle_t *cycle) {
     if (ngx_process == NGX_PROCESS_WORKER || ngx_process == NGX_PROCESS_SINGLE) ngx_shmetrics_update_connections();
 }
 
+/* clang-format off */
 static ngx_command_t ngx_shmetrics_commands[] = {
     {ngx_string("shmetrics_zone"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_1MORE, ngx_shmetrics_zone, 0, 0, NULL},
     ngx_null_command,
 };
+/* clang-format on */
 
 static ngx_core_module_t ngx_shmetrics_module_ctx = {
     ngx_string("shmetrics"),

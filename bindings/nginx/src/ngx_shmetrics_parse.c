@@ -87,7 +87,8 @@ char *ngx_shmetrics_parse_buckets(ngx_conf_t *cf, ngx_shmetrics_limits_t *limits
     for (i = 1; i < cf->args->nelts; i++) {
         if (ngx_strncmp(value[i].data, "native", 6) == 0) {
             if (ngx_shmetrics_parse_native(&value[i], &limits->native) == NGX_OK) continue;
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid parameter \"%V\": the factor must be more than 1", &value[i]);
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid parameter \"%V\": the factor must be more than 1",
+                &value[i]);
             return NGX_CONF_ERROR;
         }
         if (ngx_shmetrics_parse_bounds(cf, value[i], bounds) != NGX_CONF_OK) return NGX_CONF_ERROR;
@@ -99,7 +100,8 @@ char *ngx_shmetrics_parse_buckets(ngx_conf_t *cf, ngx_shmetrics_limits_t *limits
 static void ngx_shmetrics_refuse_group(ngx_conf_t *cf, const ngx_conf_bitmask_t *known, const ngx_str_t *name) {
     u_char list[256], *end = list;
     for (; known->name.len; known++) end = ngx_snprintf(end, (size_t) (list + sizeof list - end), "%V, ", &known->name);
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "unknown families \"%V\": they are %*snone", name, (size_t) (end - list), list);
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "unknown families \"%V\": they are %*snone", name, (size_t) (end - list),
+        list);
 }
 
 /* `requests duration` names the groups that are counted, `-cache -tls` those that are not. */

@@ -47,7 +47,7 @@ typedef struct {
     ngx_uint_t groups;
     ngx_str_t name;
     ngx_array_t *sets; /* of custom metrics, those of the outer level too */
-    u_char *known; /* the name that the handles below are for: a server may have several addresses */
+    u_char *known;     /* the name that the handles below are for: a server may have several addresses */
     shmetrics_counter sessions[2][NGX_STREAM_SHMETRICS_STATUSES];
     shmetrics_entry entry; /* of the bundle of bytes */
     shmetrics_gauge in_progress;
@@ -60,6 +60,7 @@ typedef struct {
 extern ngx_module_t ngx_stream_shmetrics_module;
 
 /* In the order of NGX_STREAM_SHMETRICS_F_... */
+/* clang-format off */
 static const ngx_shmetrics_default_t ngx_stream_shmetrics_defaults[] = {
     {TEXT("nginx_stream_upstream_sessions"), TEXT("Attempts to have a session served by an upstream peer."), TEXT(""), NGX_SHMETRICS_COUNTER,
      NGX_STREAM_SHMETRICS_UPSTREAM, {"upstream", "peer", "result"}, 0},
@@ -91,13 +92,19 @@ static const ngx_shmetrics_default_t ngx_stream_shmetrics_defaults[] = {
     {TEXT("nginx_stream_limit_conn_sessions"), TEXT("Sessions by what limit_conn said."), TEXT(""), NGX_SHMETRICS_COUNTER,
      NGX_STREAM_SHMETRICS_LIMITS, {"server", "status"}, 0},
 };
+/* clang-format on */
 
 static const ngx_conf_bitmask_t ngx_stream_shmetrics_groups[] = {
-    {ngx_string("sessions"), NGX_STREAM_SHMETRICS_SESSIONS}, {ngx_string("in_progress"), NGX_STREAM_SHMETRICS_IN_PROGRESS},
-    {ngx_string("duration"), NGX_STREAM_SHMETRICS_DURATION}, {ngx_string("bytes"), NGX_STREAM_SHMETRICS_BYTES},
-    {ngx_string("upstream"), NGX_STREAM_SHMETRICS_UPSTREAM}, {ngx_string("tls"), NGX_STREAM_SHMETRICS_TLS},
-    {ngx_string("limits"), NGX_STREAM_SHMETRICS_LIMITS},     {ngx_string("connections"), NGX_STREAM_SHMETRICS_CONNECTIONS},
-    {ngx_string("all"), NGX_STREAM_SHMETRICS_ALL},           {ngx_null_string, 0},
+    {ngx_string("sessions"), NGX_STREAM_SHMETRICS_SESSIONS},
+    {ngx_string("in_progress"), NGX_STREAM_SHMETRICS_IN_PROGRESS},
+    {ngx_string("duration"), NGX_STREAM_SHMETRICS_DURATION},
+    {ngx_string("bytes"), NGX_STREAM_SHMETRICS_BYTES},
+    {ngx_string("upstream"), NGX_STREAM_SHMETRICS_UPSTREAM},
+    {ngx_string("tls"), NGX_STREAM_SHMETRICS_TLS},
+    {ngx_string("limits"), NGX_STREAM_SHMETRICS_LIMITS},
+    {ngx_string("connections"), NGX_STREAM_SHMETRICS_CONNECTIONS},
+    {ngx_string("all"), NGX_STREAM_SHMETRICS_ALL},
+    {ngx_null_string, 0},
 };
 
 /* The server that a session is counted for, or NULL. `*name` is its label. */
@@ -120,9 +127,7 @@ static ngx_stream_shmetrics_srv_conf_t *ngx_stream_shmetrics_find(ngx_stream_ses
     return server;
 }
 
-static void ngx_stream_shmetrics_end(void *data) {
-    shmetrics_gauge_dec(*(shmetrics_gauge *) data);
-}
+static void ngx_stream_shmetrics_end(void *data) { shmetrics_gauge_dec(*(shmetrics_gauge *) data); }
 
 /* The pool of the connection ends with the session, whatever becomes of it. */
 static ngx_int_t ngx_stream_shmetrics_begin(ngx_stream_session_t *s) {
@@ -134,7 +139,8 @@ static ngx_int_t ngx_stream_shmetrics_begin(ngx_stream_session_t *s) {
     cleanup = ngx_pool_cleanup_add(s->connection->pool, sizeof(shmetrics_gauge));
     if (cleanup == NULL) return NGX_DECLINED;
     if (server->in_progress.p0 == NULL || shmetrics_gauge_is_removed(server->in_progress))
-        server->in_progress = shmetrics_gauge_with(main->families[NGX_STREAM_SHMETRICS_F_IN_PROGRESS]->handle.gauge, &name, 1);
+        server->in_progress =
+            shmetrics_gauge_with(main->families[NGX_STREAM_SHMETRICS_F_IN_PROGRESS]->handle.gauge, &name, 1);
     *(shmetrics_gauge *) cleanup->data = server->in_progress;
     cleanup->handler = ngx_stream_shmetrics_end;
     shmetrics_gauge_inc(server->in_progress);
@@ -142,8 +148,9 @@ static ngx_int_t ngx_stream_shmetrics_begin(ngx_stream_session_t *s) {
 }
 
 static void ngx_stream_shmetrics_count_session(ngx_stream_session_t *s, ngx_stream_shmetrics_main_conf_t *main,
-                                               ngx_stream_shmetrics_srv_conf_t *server, shmetrics_str name) {
-    static const char *const statuses[NGX_STREAM_SHMETRICS_STATUSES] = {"200", "400", "403", "500", "502", "503", "other"};
+    ngx_stream_shmetrics_srv_conf_t *server, shmetrics_str name) {
+    static const char *const statuses[NGX_STREAM_SHMETRICS_STATUSES] = {"200", "400", "403", "500", "502", "503",
+        "other"};
     static const ngx_uint_t codes[NGX_STREAM_SHMETRICS_STATUSES - 1] = {200, 400, 403, 500, 502, 503};
     ngx_uint_t udp = s->connection->type == SOCK_DGRAM, i = 0;
     shmetrics_str values[3];
@@ -182,13 +189,16 @@ static void ngx_stream_shmetrics_count_upstream(ngx_stream_session_t *s, ngx_str
     }
     if (tried < 2) return;
     ngx_memzero(&passing, sizeof passing);
-    ngx_shmetrics_add(main->upstreams.families[NGX_SHMETRICS_U_RETRIES], &passing, attempt.values, 1, (off_t) tried - 1);
+    ngx_shmetrics_add(main->upstreams.families[NGX_SHMETRICS_U_RETRIES], &passing, attempt.values, 1,
+        (off_t) tried - 1);
 }
 
 #if (NGX_SSL)
-static void ngx_stream_shmetrics_count_tls(ngx_stream_session_t *s, ngx_stream_shmetrics_main_conf_t *main, shmetrics_str name) {
+static void ngx_stream_shmetrics_count_tls(ngx_stream_session_t *s, ngx_stream_shmetrics_main_conf_t *main,
+    shmetrics_str name) {
     ngx_ssl_connection_t *tls = s->connection->ssl;
-    ngx_shmetrics_family_t *family = main->families[tls->handshaked ? NGX_STREAM_SHMETRICS_F_TLS : NGX_STREAM_SHMETRICS_F_TLS_FAILURES];
+    ngx_shmetrics_family_t *family =
+        main->families[tls->handshaked ? NGX_STREAM_SHMETRICS_F_TLS : NGX_STREAM_SHMETRICS_F_TLS_FAILURES];
     shmetrics_str values[3];
     values[0] = name;
     if (tls->handshaked) {
@@ -214,20 +224,23 @@ static ngx_int_t ngx_stream_shmetrics_log(ngx_stream_session_t *s) {
     if (server->groups & NGX_STREAM_SHMETRICS_SESSIONS) ngx_stream_shmetrics_count_session(s, main, server, values[0]);
     if (server->groups & NGX_STREAM_SHMETRICS_DURATION)
         ngx_shmetrics_observe(family[NGX_STREAM_SHMETRICS_F_DURATION], &server->duration, values, 1,
-                              ngx_shmetrics_since(s->start_sec, s->start_msec));
+            ngx_shmetrics_since(s->start_sec, s->start_msec));
     if (server->groups & NGX_STREAM_SHMETRICS_BYTES) {
-        ngx_shmetrics_keep_bytes(&family[NGX_STREAM_SHMETRICS_F_RECEIVED], &server->entry, values, 1, &server->received, &server->sent);
+        ngx_shmetrics_keep_bytes(&family[NGX_STREAM_SHMETRICS_F_RECEIVED], &server->entry, values, 1, &server->received,
+            &server->sent);
         shmetrics_counter_add_u64(server->received, (uint64_t) ngx_max(s->received, 0));
         shmetrics_counter_add_u64(server->sent, (uint64_t) ngx_max(s->connection->sent, 0));
     }
     if ((server->groups & NGX_STREAM_SHMETRICS_UPSTREAM) && s->upstream_states && s->upstream_states->nelts)
         ngx_stream_shmetrics_count_upstream(s, main);
 #if (NGX_SSL)
-    if ((server->groups & NGX_STREAM_SHMETRICS_TLS) && s->connection->ssl) ngx_stream_shmetrics_count_tls(s, main, values[0]);
+    if ((server->groups & NGX_STREAM_SHMETRICS_TLS) && s->connection->ssl)
+        ngx_stream_shmetrics_count_tls(s, main, values[0]);
 #endif
     if ((server->groups & NGX_STREAM_SHMETRICS_LIMITS) && s->limit_conn_status) {
         values[1] = ngx_shmetrics_text(limits[s->limit_conn_status]);
-        ngx_shmetrics_add(family[NGX_STREAM_SHMETRICS_F_LIMIT_CONN], &server->limit_conn[s->limit_conn_status], values, 2, 1);
+        ngx_shmetrics_add(family[NGX_STREAM_SHMETRICS_F_LIMIT_CONN], &server->limit_conn[s->limit_conn_status], values,
+            2, 1);
     }
     return NGX_OK;
 }
@@ -244,7 +257,8 @@ static char *ngx_stream_shmetrics_switch(ngx_conf_t *cf, ngx_command_t *cmd, voi
 
 static char *ngx_stream_shmetrics_families(ngx_conf_t *cf, ngx_command_t *cmd, void *data) {
     (void) cmd;
-    return ngx_shmetrics_parse_groups(cf, ngx_stream_shmetrics_groups, &((ngx_stream_shmetrics_srv_conf_t *) data)->groups);
+    return ngx_shmetrics_parse_groups(cf, ngx_stream_shmetrics_groups,
+        &((ngx_stream_shmetrics_srv_conf_t *) data)->groups);
 }
 
 static char *ngx_stream_shmetrics_buckets(ngx_conf_t *cf, ngx_command_t *cmd, void *data) {
@@ -276,11 +290,13 @@ static ngx_int_t ngx_stream_shmetrics_evaluate(void *session, void *value, ngx_s
     return ngx_stream_complex_value(session, value, text);
 }
 
-static const ngx_shmetrics_language_t ngx_stream_shmetrics_language = {ngx_stream_shmetrics_compile, ngx_stream_shmetrics_evaluate};
+static const ngx_shmetrics_language_t ngx_stream_shmetrics_language = {ngx_stream_shmetrics_compile,
+    ngx_stream_shmetrics_evaluate};
 
 static char *ngx_stream_shmetrics_custom(ngx_conf_t *cf, ngx_command_t *cmd, void *data) {
     ngx_stream_shmetrics_main_conf_t *main = ngx_stream_conf_get_module_main_conf(cf, ngx_stream_shmetrics_module);
-    return ngx_shmetrics_custom(cf, &main->customs, (ngx_shmetrics_type_e) cmd->offset, &((ngx_stream_shmetrics_srv_conf_t *) data)->sets);
+    return ngx_shmetrics_custom(cf, &main->customs, (ngx_shmetrics_type_e) cmd->offset,
+        &((ngx_stream_shmetrics_srv_conf_t *) data)->sets);
 }
 
 static void *ngx_stream_shmetrics_create_main_conf(ngx_conf_t *cf) {
@@ -330,20 +346,26 @@ static ngx_int_t ngx_stream_shmetrics_add_handler(ngx_conf_t *cf, ngx_uint_t pha
 static ngx_int_t ngx_stream_shmetrics_postconfiguration(ngx_conf_t *cf) {
     ngx_stream_shmetrics_main_conf_t *conf = ngx_stream_conf_get_module_main_conf(cf, ngx_stream_shmetrics_module);
     static const ngx_shmetrics_default_t errors = {
-        TEXT("nginx_stream_metric_errors"), TEXT("Values of custom metrics that are no numbers, or negative ones of counters."), TEXT(""),
-        NGX_SHMETRICS_COUNTER, 1, {"metric"}, 0,
+        TEXT("nginx_stream_metric_errors"),
+        TEXT("Values of custom metrics that are no numbers, or negative ones of counters."),
+        TEXT(""),
+        NGX_SHMETRICS_COUNTER,
+        1,
+        {"metric"},
+        0,
     };
     if (conf->groups == 0 && conf->customs.families.nelts == 0) return NGX_OK;
     if (conf->core->is_checked) { /* Angie does so */
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "the module ngx_stream_module must be loaded before ngx_http_shmetrics_module");
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+            "the module ngx_stream_module must be loaded before ngx_http_shmetrics_module");
         return NGX_ERROR;
     }
     if (conf->customs.families.nelts
         && ngx_shmetrics_define(cf->pool, conf->core, &conf->limits, &errors, 1, 1, &conf->customs.errors) != NGX_OK)
         return NGX_ERROR;
     if (ngx_shmetrics_bundle_customs(cf, &conf->customs) != NGX_OK) return NGX_ERROR;
-    if (ngx_shmetrics_define(cf->pool, conf->core, &conf->limits, ngx_stream_shmetrics_defaults, NGX_STREAM_SHMETRICS_F_COUNT, conf->groups,
-                             conf->families)
+    if (ngx_shmetrics_define(cf->pool, conf->core, &conf->limits, ngx_stream_shmetrics_defaults,
+            NGX_STREAM_SHMETRICS_F_COUNT, conf->groups, conf->families)
         != NGX_OK)
         return NGX_ERROR;
     if (conf->groups & NGX_STREAM_SHMETRICS_CONNECTIONS) conf->core->connections_place = conf->limits.place;
@@ -355,6 +377,7 @@ static ngx_int_t ngx_stream_shmetrics_postconfiguration(ngx_conf_t *cf) {
 
 #define EVERYWHERE (NGX_STREAM_MAIN_CONF | NGX_STREAM_SRV_CONF)
 
+/* clang-format off */
 static ngx_command_t ngx_stream_shmetrics_commands[] = {
     {ngx_string("shmetrics"), EVERYWHERE | NGX_CONF_FLAG, ngx_stream_shmetrics_switch, NGX_STREAM_SRV_CONF_OFFSET,
      offsetof(ngx_stream_shmetrics_srv_conf_t, enabled), NULL},
@@ -373,6 +396,7 @@ static ngx_command_t ngx_stream_shmetrics_commands[] = {
      NGX_SHMETRICS_GAUGE, NULL},
     ngx_null_command,
 };
+/* clang-format on */
 
 static ngx_stream_module_t ngx_stream_shmetrics_module_ctx = {
     NULL,
@@ -388,6 +412,12 @@ ngx_module_t ngx_stream_shmetrics_module = {
     &ngx_stream_shmetrics_module_ctx,
     ngx_stream_shmetrics_commands,
     NGX_STREAM_MODULE,
-    NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
     NGX_MODULE_V1_PADDING,
 };

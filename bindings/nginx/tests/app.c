@@ -13,8 +13,9 @@ int main(int argc, char **argv) {
     options.name = (shmetrics_str){argv[1], strlen(argv[1])};
     options.mode = 0640;
     if (shmetrics_segment_open(&options, &segment) != SHMETRICS_STATUS_OK
-        || shmetrics_counter_add_named(segment, SHMETRICS_STR("app_jobs_total"), NULL, 0, atoi(argv[2])) != SHMETRICS_STATUS_OK) {
-        (void)shmetrics_last_error(reason, sizeof reason);
+        || shmetrics_counter_add_named(segment, SHMETRICS_STR("app_jobs_total"), NULL, 0, atoi(argv[2]))
+            != SHMETRICS_STATUS_OK) {
+        (void) shmetrics_last_error(reason, sizeof reason);
         fprintf(stderr, "%s\n", reason);
         return 1;
     }

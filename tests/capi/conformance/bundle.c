@@ -6,8 +6,8 @@ enum { REQUESTS, LATENCY, ACTIVE, BYTES, SIZES, FALLING, STATES, STATE, INFO, OD
 static const double bounds[] = {0.5, 1};
 
 /* Registers the bundle with these labels. */
-static shmetrics_status define(shmetrics_segment *segment, const shmetrics_str *labels, size_t count, size_t members,
-                               shmetrics_bundle *bundle) {
+static shmetrics_status define(
+    shmetrics_segment *segment, const shmetrics_str *labels, size_t count, size_t members, shmetrics_bundle *bundle) {
     const shmetrics_str states[] = {TEXT("on"), TEXT("off")};
     const shmetrics_family_spec specs[MEMBERS] = {
         [REQUESTS] = SHMETRICS_FAMILY_SPEC(.name = TEXT("requests"), .help = TEXT("Requests.")),
@@ -20,8 +20,7 @@ static shmetrics_status define(shmetrics_segment *segment, const shmetrics_str *
         [STATE] = SHMETRICS_FAMILY_SPEC(.name = TEXT("state"), .states = states, .state_count = 2),
         [INFO] = SHMETRICS_FAMILY_SPEC(.name = TEXT("about")),
         [ODD] = SHMETRICS_FAMILY_SPEC(.name = TEXT("odd"))};
-    const shmetrics_member all[MEMBERS] = {
-        [REQUESTS] = {SHMETRICS_KIND_COUNTER, 0, &specs[REQUESTS]},
+    const shmetrics_member all[MEMBERS] = {[REQUESTS] = {SHMETRICS_KIND_COUNTER, 0, &specs[REQUESTS]},
         [LATENCY] = {SHMETRICS_KIND_HISTOGRAM, 0, &specs[LATENCY]},
         [ACTIVE] = {SHMETRICS_KIND_GAUGE, SHMETRICS_GAUGE_LIVESUM, &specs[ACTIVE]},
         [BYTES] = {SHMETRICS_KIND_COUNTER, 0, &specs[BYTES]},
@@ -69,8 +68,8 @@ static void members_are_families(shmetrics_segment *segment) {
     CHECK(sample(segment, "active{method=\"GET\",status=\"200\"}") == 2);
     CHECK(sample(segment, "sent_bytes_total{method=\"GET\",status=\"200\"}") == 42);
     CHECK(sample(segment, "sizes_sum{method=\"GET\",status=\"200\"}") == 5);
-    CHECK(sample(segment, "falling_gsum{method=\"GET\",status=\"200\"}") == 7 ||
-          sample(segment, "falling_sum{method=\"GET\",status=\"200\"}") == 7);
+    CHECK(sample(segment, "falling_gsum{method=\"GET\",status=\"200\"}") == 7
+        || sample(segment, "falling_sum{method=\"GET\",status=\"200\"}") == 7);
     CHECK(sample(segment, "states{method=\"GET\",status=\"200\",states=\"off\"}") == 1);
     CHECK(sample(segment, "state{method=\"GET\",status=\"200\",state=\"off\"}") == 1);
     CHECK(sample(segment, "about_info{method=\"GET\",status=\"200\"}") == 1);
@@ -103,7 +102,8 @@ static void members_are_families(shmetrics_segment *segment) {
     shmetrics_entry_observe_p(NULL, 0, 1);
     shmetrics_bundle_with_p(NULL, get, 2, &same);
     shmetrics_bundle_with_p(&bundle, get, 2, NULL);
-    CHECK(shmetrics_bundle_with(bundle, get, 1).p0 == NULL && shmetrics_bundle_with((shmetrics_bundle){0}, get, 2).p0 == NULL);
+    CHECK(shmetrics_bundle_with(bundle, get, 1).p0 == NULL
+        && shmetrics_bundle_with((shmetrics_bundle){0}, get, 2).p0 == NULL);
     CHECK(sample(segment, "shmetrics_updates_rejected_total") == 1);
     /* A label set goes as a whole. */
     CHECK(!shmetrics_entry_is_removed(entry) && !shmetrics_entry_is_removed((shmetrics_entry){0}));
@@ -158,8 +158,10 @@ static void several_at_once(shmetrics_segment *segment, const shmetrics_str *lab
     /* More rounds than it takes to be given cells for each CPU. */
     enum { ROUNDS = 6000 };
     for (int i = 0; i < ROUNDS; i++) {
-        if (i % 2) shmetrics_entry_update_p(&entry, all, every);
-        else shmetrics_entry_update(entry, all, every);
+        if (i % 2)
+            shmetrics_entry_update_p(&entry, all, every);
+        else
+            shmetrics_entry_update(entry, all, every);
     }
     CHECK(sample(segment, "shmetrics_updates_rejected_total") == 6 * ROUNDS);
     CHECK(shmetrics_counter_value(shmetrics_entry_counter(entry, REQUESTS)) == 5.5 * ROUNDS);
@@ -191,7 +193,8 @@ static void several_at_once(shmetrics_segment *segment, const shmetrics_str *lab
     spec.member_count = 1;
     shmetrics_bundle lonely = {0};
     CHECK_STATUS(shmetrics_bundle_register(segment, &spec, &lonely), SHMETRICS_STATUS_OK);
-    const shmetrics_entry entries[] = {shmetrics_bundle_with(lonely, &value, 1), shmetrics_bundle_with(lonely, labels, 1)};
+    const shmetrics_entry entries[] = {
+        shmetrics_bundle_with(lonely, &value, 1), shmetrics_bundle_with(lonely, labels, 1)};
     for (int i = 0; i < ROUNDS; i++) shmetrics_entry_update(entries[i % 2], all, 1);
     CHECK(sample(segment, "lonely_total{l=\"v\"}") == 3 * ROUNDS / 2);
     CHECK(sample(segment, "lonely_total{shmetrics_overflow=\"true\"}") == 3 * ROUNDS / 2);

@@ -25,6 +25,7 @@ static shmetrics_states states, enumeration;
 static shmetrics_bundle bundle;
 static shmetrics_entry entry;
 static char name[64];
+/* clang-format off */
 #define STATIC(literal) {(literal), sizeof(literal) - 1} /* TEXT, where only constants may be */
 static const shmetrics_str label = STATIC("label"), value = STATIC("value"), state_names[] = {STATIC("on"), STATIC("off")};
 
@@ -371,6 +372,7 @@ static const struct { const char *symbol; void (*call)(void); } calls[] = {
     ENTRY(shmetrics_entry_update),
     ENTRY(shmetrics_entry_update_p),
 };
+/* clang-format on */
 
 static void prepare(void) {
     shmetrics_options options;
@@ -404,7 +406,8 @@ static void prepare(void) {
     CHECK_STATUS(shmetrics_enum_register(segment, &spec, &labelled_enums), SHMETRICS_STATUS_OK);
     spec = SHMETRICS_FAMILY_SPEC(.label_names = &label, .label_count = 1, .expire_after_seconds = 1);
     spec.name = TEXT("fixture_labelled_gauge");
-    CHECK_STATUS(shmetrics_gauge_register(segment, &spec, SHMETRICS_GAUGE_LIVESUM, &labelled_gauges), SHMETRICS_STATUS_OK);
+    CHECK_STATUS(
+        shmetrics_gauge_register(segment, &spec, SHMETRICS_GAUGE_LIVESUM, &labelled_gauges), SHMETRICS_STATUS_OK);
     spec.name = TEXT("fixture_labelled_histogram");
     CHECK_STATUS(shmetrics_histogram_register(segment, &spec, &labelled_histograms), SHMETRICS_STATUS_OK);
     spec.name = TEXT("fixture_labelled_summary");
@@ -456,10 +459,10 @@ static void one_call(void *argument) {
     CHECK(result == PTHREAD_CANCELED); /* by the call to pthread_testcancel */
     if (!seen.came_back || seen.error != MARK || seen.state != PTHREAD_CANCEL_ENABLE) {
         fprintf(stderr, "%s: %s, errno %d\n", calls[i].symbol,
-                !seen.came_back                        ? "the thread was cancelled within the call"
+            !seen.came_back                           ? "the thread was cancelled within the call"
                 : seen.state != PTHREAD_CANCEL_ENABLE ? "cancellation stayed disabled"
                                                       : "it came back",
-                seen.error);
+            seen.error);
         CHECK(!"a call that the host does not notice");
     }
     /* All goes on as before. */

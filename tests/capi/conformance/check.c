@@ -17,7 +17,7 @@ void check_status(shmetrics_status got, shmetrics_status expected, const char *f
     char why[512] = "";
     if (got != SHMETRICS_STATUS_OK) shmetrics_last_error(why, sizeof why);
     fprintf(stderr, "%s:%d: %s\n  got %d (%s: %s)\n  expected %d (%s)\n", file, line, call, (int)got,
-            shmetrics_status_message(got), why, (int)expected, shmetrics_status_message(expected));
+        shmetrics_status_message(got), why, (int)expected, shmetrics_status_message(expected));
 }
 
 void check_shows(const shmetrics_segment *segment, const char *text, int wanted, const char *file, int line) {
@@ -72,7 +72,8 @@ double sample(const shmetrics_segment *segment, const char *series) {
 
 shmetrics_counter_family counters(shmetrics_segment *segment, const char *name, const char *label) {
     const shmetrics_str labels[] = {text(label ? label : "")};
-    shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = text(name), .help = TEXT("Help."), .label_names = labels);
+    shmetrics_family_spec spec =
+        SHMETRICS_FAMILY_SPEC(.name = text(name), .help = TEXT("Help."), .label_names = labels);
     spec.label_count = label != NULL;
     shmetrics_counter_family family;
     need(shmetrics_counter_register(segment, &spec, &family), name);
@@ -87,7 +88,8 @@ shmetrics_gauge_family gauges(shmetrics_segment *segment, const char *name, uint
 }
 
 shmetrics_histogram_family histograms(shmetrics_segment *segment, const char *name, const double *le, size_t count) {
-    shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = text(name), .help = TEXT("Help."), .buckets = le, .bucket_count = count);
+    shmetrics_family_spec spec =
+        SHMETRICS_FAMILY_SPEC(.name = text(name), .help = TEXT("Help."), .buckets = le, .bucket_count = count);
     shmetrics_histogram_family family;
     need(shmetrics_histogram_register(segment, &spec, &family), name);
     return family;

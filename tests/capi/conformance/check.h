@@ -17,10 +17,10 @@
 #include <unistd.h>
 
 /* Both count a failure and go on, so that one run shows everything that is wrong. */
-#define CHECK(condition) check((condition), __FILE__, __LINE__, #condition)
+#define CHECK(condition)             check((condition), __FILE__, __LINE__, #condition)
 #define CHECK_STATUS(call, expected) check_status((call), (expected), __FILE__, __LINE__, #call)
-#define CHECK_SHOWS(segment, line) check_shows((segment), (line), 1, __FILE__, __LINE__)
-#define CHECK_HIDES(segment, text) check_shows((segment), (text), 0, __FILE__, __LINE__)
+#define CHECK_SHOWS(segment, line)   check_shows((segment), (line), 1, __FILE__, __LINE__)
+#define CHECK_HIDES(segment, text)   check_shows((segment), (text), 0, __FILE__, __LINE__)
 
 void check(int holds, const char *file, int line, const char *what);
 void check_status(shmetrics_status got, shmetrics_status expected, const char *file, int line, const char *call);

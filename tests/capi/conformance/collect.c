@@ -32,8 +32,9 @@ struct plan {
 static bool collect(shmetrics_cursor *cursor, void *data) {
     struct plan *plan = data;
     plan->calls++;
-    CHECK_STATUS(shmetrics_cursor_add_sample(cursor, SHMETRICS_KIND_GAUGE, text(plan->name), TEXT("Help."), of_disk, 1, plan->value),
-                 SHMETRICS_STATUS_OK);
+    CHECK_STATUS(shmetrics_cursor_add_sample(
+                     cursor, SHMETRICS_KIND_GAUGE, text(plan->name), TEXT("Help."), of_disk, 1, plan->value),
+        SHMETRICS_STATUS_OK);
     if (plan->also) plan->also(cursor);
     return plan->succeeds;
 }
@@ -48,10 +49,14 @@ static shmetrics_collector *added(shmetrics_segment *segment, struct plan *plan)
 
 static void more_of_the_family(shmetrics_cursor *cursor) {
     const shmetrics_label other = {TEXT("disk"), TEXT("c")};
-    CHECK_STATUS(shmetrics_cursor_add_sample(cursor, SHMETRICS_KIND_GAUGE, TEXT("free_bytes"), TEXT(""), &other, 1, 2), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_cursor_add_sample(cursor, SHMETRICS_KIND_GAUGE, TEXT("free_bytes"), TEXT(""), &other, 1, 3), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_cursor_add_sample(cursor, SHMETRICS_KIND_COUNTER, TEXT("reads"), TEXT("Reads."), NULL, 0, 4), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_cursor_add_sample(cursor, SHMETRICS_KIND_COUNTER, TEXT("reads_total"), TEXT(""), NULL, 0, 5), SHMETRICS_STATUS_OK);
+    CHECK_STATUS(shmetrics_cursor_add_sample(cursor, SHMETRICS_KIND_GAUGE, TEXT("free_bytes"), TEXT(""), &other, 1, 2),
+        SHMETRICS_STATUS_OK);
+    CHECK_STATUS(shmetrics_cursor_add_sample(cursor, SHMETRICS_KIND_GAUGE, TEXT("free_bytes"), TEXT(""), &other, 1, 3),
+        SHMETRICS_STATUS_OK);
+    CHECK_STATUS(shmetrics_cursor_add_sample(cursor, SHMETRICS_KIND_COUNTER, TEXT("reads"), TEXT("Reads."), NULL, 0, 4),
+        SHMETRICS_STATUS_OK);
+    CHECK_STATUS(shmetrics_cursor_add_sample(cursor, SHMETRICS_KIND_COUNTER, TEXT("reads_total"), TEXT(""), NULL, 0, 5),
+        SHMETRICS_STATUS_OK);
 }
 
 static void on_each_page(void) {
@@ -61,7 +66,9 @@ static void on_each_page(void) {
     shmetrics_collector *collector = added(segment, &plan);
     CHECK_SHOWS(segment, "own_total 1\n");
     CHECK(plan.calls == 1);
-    CHECK_SHOWS(segment, "# HELP free_bytes Help.\n# TYPE free_bytes gauge\nfree_bytes{disk=\"a\\\"b\"} 1.5\nfree_bytes{disk=\"c\"} 3\n");
+    CHECK_SHOWS(segment,
+        "# HELP free_bytes Help.\n# TYPE free_bytes gauge\nfree_bytes{disk=\"a\\\"b\"} 1.5\nfree_bytes{disk=\"c\"} "
+        "3\n");
     CHECK_SHOWS(segment, "# TYPE reads_total counter\nreads_total 5\n");
     CHECK_SHOWS(segment, "\nshmetrics_collector_failures_total 0\n");
     CHECK_HIDES(other, "free_bytes");
@@ -76,7 +83,8 @@ static void on_each_page(void) {
     CHECK_STATUS(shmetrics_cursor_add_filter(cursor, TEXT("reads_total")), SHMETRICS_STATUS_OK);
     page[shmetrics_cursor_read(cursor, page, sizeof page - 1)] = '\0';
     CHECK(strcmp(page, "# HELP reads_total Reads.\n# TYPE reads_total counter\nreads_total 5\n") == 0);
-    CHECK_STATUS(shmetrics_cursor_add_sample(cursor, SHMETRICS_KIND_GAUGE, TEXT("late"), TEXT(""), NULL, 0, 1), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_STATUS(shmetrics_cursor_add_sample(cursor, SHMETRICS_KIND_GAUGE, TEXT("late"), TEXT(""), NULL, 0, 1),
+        SHMETRICS_STATUS_INVALID_ARGUMENT);
     shmetrics_cursor_free(cursor);
     shmetrics_points *points = NULL;
     const shmetrics_point *point = NULL;
@@ -99,7 +107,8 @@ static void refused_samples(shmetrics_cursor *cursor) {
     const shmetrics_label twice[] = {of_disk[0], of_disk[0]}, bad = {TEXT("a b"), TEXT("")};
     const double nan = NAN;
 #define REFUSED(status, kind, name, labels, count, value) \
-    CHECK_STATUS(shmetrics_cursor_add_sample(cursor, SHMETRICS_KIND_##kind, name, TEXT(""), labels, count, value), SHMETRICS_STATUS_##status)
+    CHECK_STATUS(shmetrics_cursor_add_sample(cursor, SHMETRICS_KIND_##kind, name, TEXT(""), labels, count, value), \
+        SHMETRICS_STATUS_##status)
     REFUSED(INVALID_ARGUMENT, HISTOGRAM, TEXT("h"), NULL, 0, 1);
     REFUSED(INVALID_NAME, GAUGE, TEXT("a b"), NULL, 0, 1);
     REFUSED(INVALID_NAME, GAUGE, TEXT("shmetrics_series"), NULL, 0, 1);
@@ -133,7 +142,8 @@ static void failures_of_collectors(void) {
     CHECK_STATUS(shmetrics_segment_add_collector(NULL, collect, &good, &untouched), SHMETRICS_STATUS_NULL_ARGUMENT);
     CHECK_STATUS(shmetrics_segment_add_collector(segment, NULL, &good, &untouched), SHMETRICS_STATUS_NULL_ARGUMENT);
     CHECK(untouched == NULL);
-    CHECK_STATUS(shmetrics_cursor_add_sample(NULL, SHMETRICS_KIND_GAUGE, TEXT("g"), TEXT(""), NULL, 0, 1), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_STATUS(shmetrics_cursor_add_sample(NULL, SHMETRICS_KIND_GAUGE, TEXT("g"), TEXT(""), NULL, 0, 1),
+        SHMETRICS_STATUS_NULL_ARGUMENT);
 }
 
 /* A collector may do all that a program may: only its own page it cannot read. */
@@ -186,7 +196,8 @@ static void pages_in_a_child(void *argument) {
 /* Of a pure collector: threads may be in it at the same time. */
 static bool collect_purely(shmetrics_cursor *cursor, void *data) {
     (void)data;
-    return shmetrics_cursor_add_sample(cursor, SHMETRICS_KIND_GAUGE, TEXT("threads"), TEXT(""), of_disk, 1, 1) == SHMETRICS_STATUS_OK;
+    return shmetrics_cursor_add_sample(cursor, SHMETRICS_KIND_GAUGE, TEXT("threads"), TEXT(""), of_disk, 1, 1)
+        == SHMETRICS_STATUS_OK;
 }
 
 static void beside_threads_and_forks(void) {
@@ -220,8 +231,12 @@ static void samples_of_one_page(void) {
     char page[8192];
     shmetrics_cursor *cursor = NULL;
     CHECK_STATUS(shmetrics_segment_cursor(scratch(), &cursor), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_cursor_add_sample(cursor, SHMETRICS_KIND_GAUGE, TEXT("uptime_seconds"), TEXT("Since boot."), NULL, 0, 17.5), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_cursor_set_exposition(cursor, (shmetrics_exposition){.format = SHMETRICS_FORMAT_OPENMETRICS}), SHMETRICS_STATUS_OK);
+    CHECK_STATUS(shmetrics_cursor_add_sample(
+                     cursor, SHMETRICS_KIND_GAUGE, TEXT("uptime_seconds"), TEXT("Since boot."), NULL, 0, 17.5),
+        SHMETRICS_STATUS_OK);
+    CHECK_STATUS(
+        shmetrics_cursor_set_exposition(cursor, (shmetrics_exposition){.format = SHMETRICS_FORMAT_OPENMETRICS}),
+        SHMETRICS_STATUS_OK);
     page[shmetrics_cursor_read(cursor, page, sizeof page - 1)] = '\0';
     CHECK(strstr(page, "\nuptime_seconds 17.5\n") != NULL);
     shmetrics_cursor_free(cursor);
@@ -247,8 +262,8 @@ static void values(void) {
 
     const shmetrics_str label = TEXT("a"), value = TEXT("b");
     shmetrics_histogram_family native_family, ages;
-    shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("native"), .native_factor = 1.1, .label_names = &label,
-                                                       .label_count = 1, .buckets = le, .bucket_count = 2);
+    shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("native"), .native_factor = 1.1,
+        .label_names = &label, .label_count = 1, .buckets = le, .bucket_count = 2);
     CHECK_STATUS(shmetrics_histogram_register(segment, &spec, &native_family), SHMETRICS_STATUS_OK);
     const shmetrics_histogram native = shmetrics_histogram_with(native_family, &value, 1);
     for (int i = -5; i < 5; i++) shmetrics_histogram_observe(native, i);

@@ -61,12 +61,12 @@ static void each_thread_has_its_own(void) {
 static void the_version(void) {
     char composed[32];
     snprintf(composed, sizeof composed, "%d.%d.%d", SHMETRICS_VERSION_MAJOR, SHMETRICS_VERSION_MINOR,
-             SHMETRICS_VERSION_PATCH);
+        SHMETRICS_VERSION_PATCH);
     CHECK(strcmp(shmetrics_version(), EXPECTED_VERSION) == 0); /* the package's, given by run.sh */
     CHECK(strcmp(shmetrics_version(), SHMETRICS_VERSION) == 0);
     CHECK(strcmp(composed, SHMETRICS_VERSION) == 0);
-    CHECK(SHMETRICS_VERSION_NUMBER ==
-          SHMETRICS_VERSION_MAJOR * 10000 + SHMETRICS_VERSION_MINOR * 100 + SHMETRICS_VERSION_PATCH);
+    CHECK(SHMETRICS_VERSION_NUMBER
+        == SHMETRICS_VERSION_MAJOR * 10000 + SHMETRICS_VERSION_MINOR * 100 + SHMETRICS_VERSION_PATCH);
 }
 
 void test_errors(void) {

@@ -24,17 +24,21 @@ static char *page_as(const shmetrics_segment *segment, shmetrics_exposition expo
 }
 
 static void negotiation(void) {
-    static const struct { const char *accept, *type; } cases[] = {
+    static const struct {
+        const char *accept, *type;
+    } cases[] = {
         {"", "text/plain; version=0.0.4; charset=utf-8"},
         {"*/*", "text/plain; version=0.0.4; charset=utf-8"},
         {"text/plain;version=1.0.0;escaping=dots", "text/plain; version=1.0.0; charset=utf-8; escaping=dots"},
         {"application/openmetrics-text;q=0.9,*/*;q=0.1", "application/openmetrics-text; version=1.0.0; charset=utf-8"},
         {"application/openmetrics-text;version=2.0.0;escaping=values",
-         "application/openmetrics-text; version=2.0.0; charset=utf-8; escaping=values"},
-        {"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;escaping=allow-utf-8",
-         "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; "
-         "escaping=allow-utf-8"},
-        {"text/plain;version=0.0.4;escaping=underscores", "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"},
+            "application/openmetrics-text; version=2.0.0; charset=utf-8; escaping=values"},
+        {"application/"
+         "vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;escaping=allow-utf-8",
+            "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; "
+            "escaping=allow-utf-8"},
+        {"text/plain;version=0.0.4;escaping=underscores",
+            "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *type = shmetrics_exposition_content_type(shmetrics_negotiate(text(cases[i].accept)));
@@ -78,7 +82,12 @@ static void pages(shmetrics_segment *segment) {
     CHECK(strstr(page, "a_total") == NULL && strstr(page, "shmetrics_") == NULL);
     free(page);
     page = page_as(segment, (shmetrics_exposition){.format = SHMETRICS_FORMAT_PROTOBUF}, "a_total", &len);
-    CHECK(len > 10 && (size_t)(unsigned char)page[0] == len - 1 && memcmp(page + 1, "\x0a\x07" "a_total", 9) == 0);
+    CHECK(len > 10 && (size_t)(unsigned char)page[0] == len - 1
+        && memcmp(page + 1,
+               "\x0a\x07"
+               "a_total",
+               9)
+            == 0);
     free(page);
 }
 
@@ -131,9 +140,11 @@ static void pieces_from_segment_and_reader(void) {
             shmetrics_cursor *cursor = NULL;
             size_t len;
             CHECK_STATUS(i % 2 ? shmetrics_reader_cursor(reader, &cursor) : shmetrics_segment_cursor(segment, &cursor),
-                         SHMETRICS_STATUS_OK);
-            CHECK_STATUS(shmetrics_cursor_set_exposition(cursor, (shmetrics_exposition){.escaping = 1}), SHMETRICS_STATUS_OK);
-            CHECK_STATUS(shmetrics_cursor_set_exposition(cursor, exposition), SHMETRICS_STATUS_OK); /* the last one counts */
+                SHMETRICS_STATUS_OK);
+            CHECK_STATUS(
+                shmetrics_cursor_set_exposition(cursor, (shmetrics_exposition){.escaping = 1}), SHMETRICS_STATUS_OK);
+            CHECK_STATUS(
+                shmetrics_cursor_set_exposition(cursor, exposition), SHMETRICS_STATUS_OK); /* the last one counts */
             for (size_t j = 0; j < sizeof only / sizeof *only; j++)
                 CHECK_STATUS(shmetrics_cursor_add_filter(cursor, text(only[j])), SHMETRICS_STATUS_OK);
             char *page = drain(cursor, sizes[i / 2], &len);
@@ -162,20 +173,26 @@ static void names_in_utf8(void) {
     options.open_mode = SHMETRICS_ANONYMOUS;
     CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_OK);
     const shmetrics_str labels[] = {TEXT("k.v"), TEXT("plain"), TEXT("gr\xc3\xb6\xc3\x9f\"e")};
-    const shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("my.requests"), .label_names = labels, .label_count = 3);
+    const shmetrics_family_spec spec =
+        SHMETRICS_FAMILY_SPEC(.name = TEXT("my.requests"), .label_names = labels, .label_count = 3);
     shmetrics_counter_family family;
     CHECK_STATUS(shmetrics_counter_register(segment, &spec, &family), SHMETRICS_STATUS_OK);
     CHECK_STATUS(shmetrics_counter_register(segment, &spec, &family), SHMETRICS_STATUS_OK);
     const shmetrics_str values[] = {TEXT("x"), TEXT("\""), TEXT("")};
     shmetrics_counter_inc(shmetrics_counter_with(family, values, 3));
     shmetrics_counter_inc(shmetrics_counter_with(family, values, 3));
-    const struct { uint32_t format, escaping; const char *line; } pages[] = {
-        {SHMETRICS_FORMAT_TEXT, SHMETRICS_ESCAPING_DEFAULT, "my_requests_total{k_v=\"x\",plain=\"\\\"\",gr___e=\"\"} 2\n"},
-        {SHMETRICS_FORMAT_TEXT, SHMETRICS_ESCAPING_DOTS, "my_dot_requests__total{k_dot_v=\"x\",plain=\"\\\"\",gr______e=\"\"} 2\n"},
+    const struct {
+        uint32_t format, escaping;
+        const char *line;
+    } pages[] = {
+        {SHMETRICS_FORMAT_TEXT, SHMETRICS_ESCAPING_DEFAULT,
+            "my_requests_total{k_v=\"x\",plain=\"\\\"\",gr___e=\"\"} 2\n"},
+        {SHMETRICS_FORMAT_TEXT, SHMETRICS_ESCAPING_DOTS,
+            "my_dot_requests__total{k_dot_v=\"x\",plain=\"\\\"\",gr______e=\"\"} 2\n"},
         {SHMETRICS_FORMAT_OPENMETRICS, SHMETRICS_ESCAPING_VALUES,
-         "U__my_2e_requests__total{U__k_2e_v=\"x\",plain=\"\\\"\",U__gr_f6__df__22_e=\"\"} 2\n"},
+            "U__my_2e_requests__total{U__k_2e_v=\"x\",plain=\"\\\"\",U__gr_f6__df__22_e=\"\"} 2\n"},
         {SHMETRICS_FORMAT_TEXT1, SHMETRICS_ESCAPING_ALLOW_UTF8,
-         "{\"my.requests_total\",\"k.v\"=\"x\",plain=\"\\\"\",\"gr\xc3\xb6\xc3\x9f\\\"e\"=\"\"} 2\n"},
+            "{\"my.requests_total\",\"k.v\"=\"x\",plain=\"\\\"\",\"gr\xc3\xb6\xc3\x9f\\\"e\"=\"\"} 2\n"},
     };
     for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
         const shmetrics_exposition exposition = {.format = pages[i].format, .escaping = pages[i].escaping};
@@ -228,13 +245,13 @@ void test_formats(void) {
     pages(segment);
     CHECK_STATUS(shmetrics_segment_cursor(segment, &cursor), SHMETRICS_STATUS_OK);
     CHECK_STATUS(shmetrics_cursor_set_exposition(cursor, (shmetrics_exposition){.format = 99}),
-                 SHMETRICS_STATUS_INVALID_ARGUMENT);
+        SHMETRICS_STATUS_INVALID_ARGUMENT);
     CHECK_STATUS(shmetrics_cursor_add_filter(cursor, TEXT("\xff")), SHMETRICS_STATUS_INVALID_NAME);
     CHECK_STATUS(shmetrics_cursor_set_exposition(NULL, (shmetrics_exposition){0}), SHMETRICS_STATUS_NULL_ARGUMENT);
     CHECK_STATUS(shmetrics_cursor_add_filter(NULL, TEXT("a")), SHMETRICS_STATUS_NULL_ARGUMENT);
     CHECK_STATUS(shmetrics_cursor_add_filter(cursor, (shmetrics_str){NULL, 1}), SHMETRICS_STATUS_NULL_ARGUMENT);
     CHECK_STATUS(shmetrics_cursor_set_exposition(cursor, (shmetrics_exposition){.escaping = UINT32_MAX}),
-                 SHMETRICS_STATUS_INVALID_ARGUMENT);
+        SHMETRICS_STATUS_INVALID_ARGUMENT);
     size_t len;
     free(drain(cursor, 4096, &len));
     CHECK(len > 1000); /* what was refused has changed nothing */

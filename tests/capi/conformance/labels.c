@@ -33,14 +33,17 @@ static void any_utf8(shmetrics_segment *segment) {
 /* Two sets of values whose concatenations, or whose texts, look alike are two series. */
 static void values_do_not_run_together(shmetrics_segment *segment) {
     const shmetrics_str names[] = {TEXT("x"), TEXT("y")};
-    shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("apart"), .help = TEXT("Help."), .label_names = names, .label_count = 2);
+    shmetrics_family_spec spec =
+        SHMETRICS_FAMILY_SPEC(.name = TEXT("apart"), .help = TEXT("Help."), .label_names = names, .label_count = 2);
     shmetrics_counter_family family;
     CHECK_STATUS(shmetrics_counter_register(segment, &spec, &family), SHMETRICS_STATUS_OK);
     const shmetrics_str pairs[][2] = {
-        {TEXT("ab"), TEXT("c")}, {TEXT("a"), TEXT("bc")}, {TEXT("a"), TEXT("bbbbcc")}, {TEXT("a\",y="), TEXT("cc")},
+        {TEXT("ab"), TEXT("c")},
+        {TEXT("a"), TEXT("bc")},
+        {TEXT("a"), TEXT("bbbbcc")},
+        {TEXT("a\",y="), TEXT("cc")},
     };
-    for (size_t i = 0; i < 4; i++)
-        shmetrics_counter_add_u64(shmetrics_counter_with(family, pairs[i], 2), i + 1);
+    for (size_t i = 0; i < 4; i++) shmetrics_counter_add_u64(shmetrics_counter_with(family, pairs[i], 2), i + 1);
     for (size_t i = 0; i < 4; i++)
         CHECK(shmetrics_counter_value(shmetrics_counter_with(family, pairs[i], 2)) == (double)i + 1);
 }
@@ -91,7 +94,8 @@ static void too_long_values_overflow(shmetrics_segment *segment) {
 
 static void limits_overflow(shmetrics_segment *segment) {
     const shmetrics_str name = TEXT("label");
-    shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("few"), .help = TEXT("Help."), .label_names = &name, .label_count = 1);
+    shmetrics_family_spec spec =
+        SHMETRICS_FAMILY_SPEC(.name = TEXT("few"), .help = TEXT("Help."), .label_names = &name, .label_count = 1);
     spec.max_series = 2;
     shmetrics_counter_family family;
     CHECK_STATUS(shmetrics_counter_register(segment, &spec, &family), SHMETRICS_STATUS_OK);

@@ -27,7 +27,8 @@ static void register_some(shmetrics_segment *segment, shmetrics_status expected)
     shmetrics_gauge_family gauge;
     shmetrics_histogram_family histogram;
     const shmetrics_str label = TEXT("label");
-    const shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("late"), .help = TEXT("Late."), .label_names = &label, .label_count = 1);
+    const shmetrics_family_spec spec =
+        SHMETRICS_FAMILY_SPEC(.name = TEXT("late"), .help = TEXT("Late."), .label_names = &label, .label_count = 1);
     CHECK_STATUS(shmetrics_counter_register(segment, &spec, &counter), expected);
     if (expected == SHMETRICS_STATUS_OK) return;
     CHECK_STATUS(shmetrics_gauge_register(segment, &spec, SHMETRICS_GAUGE_ALL, &gauge), expected);

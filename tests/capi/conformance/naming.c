@@ -14,10 +14,14 @@ static void exact_names(void) {
     /* An update that names it takes it as it is. */
     CHECK_STATUS(shmetrics_counter_add_named(segment, spec.name, NULL, 0, 1), SHMETRICS_STATUS_OK);
     CHECK_SHOWS(segment, "\nnginx_connections_accepted 2\n");
-    CHECK_STATUS(shmetrics_counter_add_named(segment, TEXT("not_to_be"), NULL, 0, NAN), SHMETRICS_STATUS_INVALID_ARGUMENT);
-    CHECK_STATUS(shmetrics_counter_add_named(segment, TEXT("not_to_be"), NULL, 0, -1), SHMETRICS_STATUS_INVALID_ARGUMENT);
-    CHECK_STATUS(shmetrics_counter_add_named(segment, TEXT("not_to_be"), NULL, 0, INFINITY), SHMETRICS_STATUS_INVALID_ARGUMENT);
-    CHECK_STATUS(shmetrics_histogram_observe_named(segment, TEXT("not_to_be"), NULL, 0, NAN), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_STATUS(
+        shmetrics_counter_add_named(segment, TEXT("not_to_be"), NULL, 0, NAN), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_STATUS(
+        shmetrics_counter_add_named(segment, TEXT("not_to_be"), NULL, 0, -1), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_STATUS(
+        shmetrics_counter_add_named(segment, TEXT("not_to_be"), NULL, 0, INFINITY), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_STATUS(
+        shmetrics_histogram_observe_named(segment, TEXT("not_to_be"), NULL, 0, NAN), SHMETRICS_STATUS_INVALID_ARGUMENT);
     CHECK_HIDES(segment, "not_to_be");
     CHECK(sample(segment, "shmetrics_updates_rejected_total") == 4);
     CHECK_STATUS(shmetrics_histogram_observe_named(segment, TEXT("sizes"), NULL, 0, INFINITY), SHMETRICS_STATUS_OK);
@@ -47,7 +51,8 @@ static void shows_bound(shmetrics_segment *segment, const char *line) {
 
 static void short_bounds(void *unused) {
     (void)unused;
-    shows_bound(with_bounds(SHMETRICS_BOUNDS_SHORT, SHMETRICS_STATUS_OK), "\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"2.5\"} 1\n");
+    shows_bound(
+        with_bounds(SHMETRICS_BOUNDS_SHORT, SHMETRICS_STATUS_OK), "\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"2.5\"} 1\n");
     shows_bound(with_bounds(SHMETRICS_BOUNDS_DEFAULT, SHMETRICS_STATUS_OK), "\nh_bucket{le=\"1.0\"} 1\n");
     CHECK(setenv("SHMETRICS_LE", "short", 1) == 0);
     shows_bound(with_bounds(SHMETRICS_BOUNDS_DEFAULT, SHMETRICS_STATUS_OK), "\nh_bucket{le=\"1\"} 1\n");

@@ -91,8 +91,15 @@ static void bad_names(void) {
     static char long_name[4097];
     memset(long_name, 'n', sizeof long_name);
     const shmetrics_str bad[] = {
-        TEXT("a b"), TEXT(".hidden"), TEXT("nul\0inside"), TEXT("caf\xc3\xa9"), TEXT("not utf-8 \xff"),
-        TEXT("/dev/shm/nul\0inside"), TEXT("/"), {long_name, 246}, {long_name, sizeof long_name},
+        TEXT("a b"),
+        TEXT(".hidden"),
+        TEXT("nul\0inside"),
+        TEXT("caf\xc3\xa9"),
+        TEXT("not utf-8 \xff"),
+        TEXT("/dev/shm/nul\0inside"),
+        TEXT("/"),
+        {long_name, 246},
+        {long_name, sizeof long_name},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         shmetrics_options options = named(bad[i], SHMETRICS_OPEN_OR_CREATE);
@@ -111,11 +118,11 @@ static void bad_options(void) {
     CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_INVALID_ARGUMENT);
     options.open_mode = SHMETRICS_CREATE_NEW;
     CHECK_STATUS(shmetrics_segment_open(&options, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
-#define REFUSED(field, value)                                                                              \
-    do {                                                                                                   \
-        shmetrics_options changed = options;                                                               \
-        changed.field = (value);                                                                           \
-        CHECK_STATUS(shmetrics_segment_open(&changed, &segment), SHMETRICS_STATUS_INVALID_ARGUMENT);       \
+#define REFUSED(field, value) \
+    do { \
+        shmetrics_options changed = options; \
+        changed.field = (value); \
+        CHECK_STATUS(shmetrics_segment_open(&changed, &segment), SHMETRICS_STATUS_INVALID_ARGUMENT); \
     } while (0)
     REFUSED(mode, 0400);
     REFUSED(mode, 04600);
@@ -139,7 +146,10 @@ static void bad_options(void) {
 static void other_versions_of_the_structure(void) {
     shmetrics_segment *segment = NULL;
     const shmetrics_str name = unused_name();
-    struct { shmetrics_options known; uint64_t unknown; } newer = {named(name, SHMETRICS_CREATE_NEW), 1};
+    struct {
+        shmetrics_options known;
+        uint64_t unknown;
+    } newer = {named(name, SHMETRICS_CREATE_NEW), 1};
     newer.known.struct_size = sizeof newer;
     CHECK_STATUS(shmetrics_segment_open(&newer.known, &segment), SHMETRICS_STATUS_INVALID_ARGUMENT);
     shmetrics_options older = newer.known;
@@ -202,8 +212,7 @@ static void on_a_disk(void) {
     snprintf(path, sizeof path, "%s/segment", directory);
     shmetrics_segment *segment = NULL;
     shmetrics_options options = named(text(path), SHMETRICS_CREATE_NEW);
-    if (fs.f_type != TMPFS_MAGIC)
-        CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_NOT_TMPFS);
+    if (fs.f_type != TMPFS_MAGIC) CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_NOT_TMPFS);
     options.allow_disk = 1;
     CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_OK);
     CHECK_STATUS(shmetrics_segment_remove(text(path)), SHMETRICS_STATUS_OK);

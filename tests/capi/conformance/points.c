@@ -61,7 +61,8 @@ static void a_histogram(const shmetrics_point *p) {
         count += native->positive[i].count;
         CHECK(i == 0 || native->positive[i - 1].index < native->positive[i].index);
     }
-    CHECK(native && native->negative_count == 0 && native->negative == NULL && native->schema >= -4 && native->schema <= 8);
+    CHECK(native && native->negative_count == 0 && native->negative == NULL && native->schema >= -4
+        && native->schema <= 8);
     CHECK(count == 4);
 }
 
@@ -84,7 +85,8 @@ static void an_info(const shmetrics_point *p) {
 static void all_types(void) {
     shmetrics_segment *segment = scratch();
     const shmetrics_str names[] = {TEXT("method"), TEXT("path")}, values[] = {TEXT("GET"), TEXT("/\"\\\n")};
-    shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("requests"), .help = TEXT("Help."), .label_names = names, .label_count = 2);
+    shmetrics_family_spec spec =
+        SHMETRICS_FAMILY_SPEC(.name = TEXT("requests"), .help = TEXT("Help."), .label_names = names, .label_count = 2);
     shmetrics_counter_family counter;
     CHECK_STATUS(shmetrics_counter_register(segment, &spec, &counter), SHMETRICS_STATUS_OK);
     const shmetrics_counter requests = shmetrics_counter_with(counter, values, 2);
@@ -98,10 +100,11 @@ static void all_types(void) {
 
     const double bounds[] = {0.5, 2.0}, observed[] = {0.5, 1, 2, 7}, half = 0.5;
     spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("latency_seconds"), .unit = TEXT("seconds"), .buckets = bounds,
-                                   .bucket_count = 2, .native_factor = 1.1);
+        .bucket_count = 2, .native_factor = 1.1);
     shmetrics_histogram_family histogram;
     CHECK_STATUS(shmetrics_histogram_register(segment, &spec, &histogram), SHMETRICS_STATUS_OK);
-    for (size_t i = 0; i < 4; i++) shmetrics_histogram_observe(shmetrics_histogram_with(histogram, NULL, 0), observed[i]);
+    for (size_t i = 0; i < 4; i++)
+        shmetrics_histogram_observe(shmetrics_histogram_with(histogram, NULL, 0), observed[i]);
     one(segment, "latency_seconds", a_histogram);
 
     spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("size"), .quantiles = &half, .quantile_count = 1);

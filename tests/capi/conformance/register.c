@@ -3,9 +3,7 @@
 
 static char long_name[513];
 
-static shmetrics_family_spec valid(void) {
-    return SHMETRICS_FAMILY_SPEC(.name = TEXT("valid"), .help = TEXT("Help."));
-}
+static shmetrics_family_spec valid(void) { return SHMETRICS_FAMILY_SPEC(.name = TEXT("valid"), .help = TEXT("Help.")); }
 
 static const shmetrics_counter_family marked = {&marked, NULL};
 
@@ -44,9 +42,19 @@ static void null_arguments(shmetrics_segment *segment) {
 static void bad_metric_names(shmetrics_segment *segment) {
     memset(long_name, 'n', sizeof long_name);
     const shmetrics_str bad[] = {
-        TEXT(""),     {NULL, 0},    TEXT("a\x7f"),        TEXT("a\r"),  TEXT("caf\xc3\xa9\t"),
-        TEXT("a\0b"), TEXT("a\n"),  TEXT("\xe2\x80\xa8"), TEXT("\xff"), TEXT("shmetrics_mine"),
-        TEXT("_total"), TEXT("shmetrics.mine"), {long_name, sizeof long_name},
+        TEXT(""),
+        {NULL, 0},
+        TEXT("a\x7f"),
+        TEXT("a\r"),
+        TEXT("caf\xc3\xa9\t"),
+        TEXT("a\0b"),
+        TEXT("a\n"),
+        TEXT("\xe2\x80\xa8"),
+        TEXT("\xff"),
+        TEXT("shmetrics_mine"),
+        TEXT("_total"),
+        TEXT("shmetrics.mine"),
+        {long_name, sizeof long_name},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         shmetrics_family_spec spec = valid();
@@ -64,14 +72,14 @@ static void differences(shmetrics_segment *segment) {
     const shmetrics_str label = TEXT("a");
     const double le[] = {1, 2};
     shmetrics_histogram_family histogram;
-    const shmetrics_family_spec made = SHMETRICS_FAMILY_SPEC(
-        .name = TEXT("differs_seconds"), .help = TEXT("Help."), .unit = TEXT("seconds"), .label_names = &label,
-        .label_count = 1, .buckets = le, .bucket_count = 2, .native_factor = 1.5, .expire_after_seconds = 60);
+    const shmetrics_family_spec made = SHMETRICS_FAMILY_SPEC(.name = TEXT("differs_seconds"), .help = TEXT("Help."),
+        .unit = TEXT("seconds"), .label_names = &label, .label_count = 1, .buckets = le, .bucket_count = 2,
+        .native_factor = 1.5, .expire_after_seconds = 60);
     CHECK_STATUS(shmetrics_histogram_register(segment, &made, &histogram), SHMETRICS_STATUS_OK);
-#define WITH(change, expected)                                                                        \
-    do {                                                                                              \
-        shmetrics_family_spec spec = made;                                                            \
-        change;                                                                                       \
+#define WITH(change, expected) \
+    do { \
+        shmetrics_family_spec spec = made; \
+        change; \
         CHECK_STATUS(shmetrics_histogram_register(segment, &spec, &histogram), SHMETRICS_STATUS_##expected); \
     } while (0)
     WITH(spec.help = TEXT("Another."), OK);
@@ -107,15 +115,20 @@ static void limits(shmetrics_segment *segment) {
     const shmetrics_status expected[] = {SHMETRICS_STATUS_OK, SHMETRICS_STATUS_INVALID_ARGUMENT};
     CHECK(sizeof long_name == SHMETRICS_MAX_NAME_BYTES + 1);
     for (size_t more = 0; more < 2; more++) {
-        shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("limit_help"), .help = {help, SHMETRICS_MAX_HELP_BYTES + more});
+        shmetrics_family_spec spec =
+            SHMETRICS_FAMILY_SPEC(.name = TEXT("limit_help"), .help = {help, SHMETRICS_MAX_HELP_BYTES + more});
         CHECK_STATUS(shmetrics_counter_register(segment, &spec, &counter), expected[more]);
-        spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("limit_labels"), .label_names = names, .label_count = SHMETRICS_MAX_LABELS + more);
+        spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("limit_labels"), .label_names = names,
+            .label_count = SHMETRICS_MAX_LABELS + more);
         CHECK_STATUS(shmetrics_counter_register(segment, &spec, &counter), expected[more]);
-        spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("limit_buckets"), .buckets = bounds, .bucket_count = SHMETRICS_MAX_BUCKETS + more);
+        spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("limit_buckets"), .buckets = bounds,
+            .bucket_count = SHMETRICS_MAX_BUCKETS + more);
         CHECK_STATUS(shmetrics_histogram_register(segment, &spec, &histogram), expected[more]);
-        spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("limit_quantiles"), .quantiles = quantiles, .quantile_count = SHMETRICS_MAX_QUANTILES + more);
+        spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("limit_quantiles"), .quantiles = quantiles,
+            .quantile_count = SHMETRICS_MAX_QUANTILES + more);
         CHECK_STATUS(shmetrics_summary_register(segment, &spec, &summary), expected[more]);
-        spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("limit_states"), .states = names, .state_count = SHMETRICS_MAX_STATES + more);
+        spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("limit_states"), .states = names,
+            .state_count = SHMETRICS_MAX_STATES + more);
         CHECK_STATUS(shmetrics_state_set_register(segment, &spec, &states), expected[more]);
     }
 }
@@ -134,7 +147,10 @@ static void longest_label_text(shmetrics_segment *segment) {
 
 /* The size of the struct tells which fields a program has. */
 static void sizes_of_the_spec(shmetrics_segment *segment) {
-    struct { shmetrics_family_spec spec; uint64_t later; } longer = {valid(), 0};
+    struct {
+        shmetrics_family_spec spec;
+        uint64_t later;
+    } longer = {valid(), 0};
     shmetrics_counter_family family;
     longer.spec.struct_size = sizeof longer;
     longer.spec.name = TEXT("longer");
@@ -154,7 +170,7 @@ static void times(shmetrics_segment *segment) {
     const shmetrics_str label = TEXT("a");
     shmetrics_counter_family family;
     shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("timed"), .label_names = &label, .label_count = 1,
-                                                       .expire_after_seconds = 0.25, .exemplar_interval_seconds = 1e-9);
+        .expire_after_seconds = 0.25, .exemplar_interval_seconds = 1e-9);
     CHECK_STATUS(shmetrics_counter_register(segment, &spec, &family), SHMETRICS_STATUS_OK);
     spec.expire_after_seconds = 1;
     CHECK_STATUS(shmetrics_counter_register(segment, &spec, &family), SHMETRICS_STATUS_OK);
@@ -187,7 +203,7 @@ static void c_strings(void) {
 
 static void bad_label_names(shmetrics_segment *segment) {
     const shmetrics_str bad[] = {TEXT(""), TEXT("a\n"), TEXT("__a.b"), TEXT("._name__"), TEXT("a\0b"), TEXT("__name__"),
-                                 TEXT("caf\xc3\xa9\x1b"), TEXT("\xff"), {long_name, sizeof long_name}};
+        TEXT("caf\xc3\xa9\x1b"), TEXT("\xff"), {long_name, sizeof long_name}};
     shmetrics_family_spec spec = valid();
     spec.label_count = 1;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -226,7 +242,7 @@ static void bad_texts_and_numbers(shmetrics_segment *segment) {
     shmetrics_gauge_family gauge;
     spec = valid();
     CHECK_STATUS(shmetrics_gauge_register(segment, &spec, SHMETRICS_GAUGE_LIVEMOSTRECENT + 1, &gauge),
-                 SHMETRICS_STATUS_INVALID_ARGUMENT);
+        SHMETRICS_STATUS_INVALID_ARGUMENT);
     const double bad[][2] = {{2, 1}, {1, 1}, {NAN, 1}, {INFINITY, 1}, {-INFINITY, 1}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         shmetrics_histogram_family histogram;
@@ -278,10 +294,10 @@ static void twice(shmetrics_segment *segment) {
     CHECK_STATUS(shmetrics_histogram_register(segment, &other, &histogram), SHMETRICS_STATUS_CONFLICT);
 }
 
-#define REFUSES(kind, type, ...)                                                                      \
-    do {                                                                                              \
-        shmetrics_##type##_family of_kind;                                                            \
-        const shmetrics_family_spec wrong = SHMETRICS_FAMILY_SPEC(.name = TEXT("wrong"), __VA_ARGS__);                     \
+#define REFUSES(kind, type, ...) \
+    do { \
+        shmetrics_##type##_family of_kind; \
+        const shmetrics_family_spec wrong = SHMETRICS_FAMILY_SPEC(.name = TEXT("wrong"), __VA_ARGS__); \
         CHECK_STATUS(shmetrics_##kind##_register(segment, &wrong, &of_kind), SHMETRICS_STATUS_INVALID_ARGUMENT); \
     } while (0)
 
@@ -315,19 +331,20 @@ static void impossible_lengths(shmetrics_segment *segment) {
         const shmetrics_str text = {"text", n};
         const double bound = 1;
         shmetrics_histogram_family histogram;
-        shmetrics_family_spec specs[] = {
-            SHMETRICS_FAMILY_SPEC(.name = text), SHMETRICS_FAMILY_SPEC(.help = text), SHMETRICS_FAMILY_SPEC(.unit = text),
-            SHMETRICS_FAMILY_SPEC(.label_names = &text, .label_count = 1),
+        shmetrics_family_spec specs[] = {SHMETRICS_FAMILY_SPEC(.name = text), SHMETRICS_FAMILY_SPEC(.help = text),
+            SHMETRICS_FAMILY_SPEC(.unit = text), SHMETRICS_FAMILY_SPEC(.label_names = &text, .label_count = 1),
             SHMETRICS_FAMILY_SPEC(.label_names = &text, .label_count = n / 16),
             SHMETRICS_FAMILY_SPEC(.buckets = &bound, .bucket_count = n / 8)};
         for (size_t j = 0; j < sizeof specs / sizeof *specs; j++) {
             if (j > 0) specs[j].name = TEXT("impossible");
-            CHECK_STATUS(shmetrics_histogram_register(segment, &specs[j], &histogram), SHMETRICS_STATUS_INVALID_ARGUMENT);
+            CHECK_STATUS(
+                shmetrics_histogram_register(segment, &specs[j], &histogram), SHMETRICS_STATUS_INVALID_ARGUMENT);
         }
         CHECK_STATUS(shmetrics_segment_remove(text), SHMETRICS_STATUS_INVALID_ARGUMENT);
         CHECK_STATUS(shmetrics_counter_add_named(segment, text, NULL, 0, 1), SHMETRICS_STATUS_INVALID_ARGUMENT);
         const shmetrics_label label = {TEXT("a"), TEXT("b")};
-        CHECK_STATUS(shmetrics_counter_add_named(segment, TEXT("impossible"), &label, n / 16, 1), SHMETRICS_STATUS_INVALID_ARGUMENT);
+        CHECK_STATUS(shmetrics_counter_add_named(segment, TEXT("impossible"), &label, n / 16, 1),
+            SHMETRICS_STATUS_INVALID_ARGUMENT);
     }
     CHECK_HIDES(segment, "impossible");
 }
@@ -338,8 +355,10 @@ static void every_gauge_mode(shmetrics_segment *segment) {
         snprintf(name, sizeof name, "gauge_of_mode_%u", (unsigned)mode);
         shmetrics_gauge_set(shmetrics_gauge_with(gauges(segment, name, mode), NULL, 0), 5);
         int listed = mode == SHMETRICS_GAUGE_ALL || mode == SHMETRICS_GAUGE_LIVEALL;
-        if (listed) snprintf(line, sizeof line, "%s{pid=\"%ld\"} 5\n", name, (long)getpid());
-        else snprintf(line, sizeof line, "%s 5\n", name);
+        if (listed)
+            snprintf(line, sizeof line, "%s{pid=\"%ld\"} 5\n", name, (long)getpid());
+        else
+            snprintf(line, sizeof line, "%s 5\n", name);
         CHECK_SHOWS(segment, line);
     }
 }

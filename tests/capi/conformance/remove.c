@@ -42,7 +42,8 @@ static void gauge_sets(void) {
 static void histogram_sets(void) {
     shmetrics_segment *segment = scratch();
     const shmetrics_str names[] = {TEXT("label")};
-    shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("h"), .label_names = names, .label_count = 1, .expire_after_seconds = 1);
+    shmetrics_family_spec spec =
+        SHMETRICS_FAMILY_SPEC(.name = TEXT("h"), .label_names = names, .label_count = 1, .expire_after_seconds = 1);
     shmetrics_histogram_family family;
     CHECK_STATUS(shmetrics_histogram_register(segment, &spec, &family), SHMETRICS_STATUS_OK);
     const shmetrics_histogram old = shmetrics_histogram_with(family, &A, 1);
@@ -118,7 +119,8 @@ static void users(void) {
     CHECK(!shmetrics_segment_is_current(segment));
     CHECK_STATUS(shmetrics_segment_is_in_use(options.name, &in_use), SHMETRICS_STATUS_NOT_FOUND);
     char said[400];
-    CHECK(shmetrics_segment_next_warning(segment, said, sizeof said) > 0 && strstr(said, "was removed or replaced") != NULL);
+    CHECK(shmetrics_segment_next_warning(segment, said, sizeof said) > 0
+        && strstr(said, "was removed or replaced") != NULL);
     CHECK(shmetrics_segment_next_warning(segment, NULL, 0) == 0);
 }
 

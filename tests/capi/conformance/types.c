@@ -50,8 +50,9 @@ static int shows_native(const shmetrics_segment *segment, const char *wanted) {
     static char page[1 << 16];
     shmetrics_cursor *cursor = NULL;
     CHECK_STATUS(shmetrics_segment_cursor(segment, &cursor), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_cursor_set_exposition(cursor, (shmetrics_exposition){.format = SHMETRICS_FORMAT_OPENMETRICS2}),
-                 SHMETRICS_STATUS_OK);
+    CHECK_STATUS(
+        shmetrics_cursor_set_exposition(cursor, (shmetrics_exposition){.format = SHMETRICS_FORMAT_OPENMETRICS2}),
+        SHMETRICS_STATUS_OK);
     const size_t len = shmetrics_cursor_read(cursor, page, sizeof page - 1);
     page[len] = '\0';
     shmetrics_cursor_free(cursor);
@@ -69,9 +70,10 @@ static void native_histograms(shmetrics_segment *segment, const shmetrics_str *l
     const shmetrics_histogram native = shmetrics_histogram_with(family, &value, 1);
     const double values[] = {0, 1, 1.25, 5, -5, NAN};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) shmetrics_histogram_observe(native, values[i]);
-    CHECK(shows_native(segment, "native{x=\"v\"} {count:5,sum:2.25,schema:0,zero_threshold:0.0,zero_count:1,"
-                                "negative_spans:[3:1],negative_buckets:[1],"
-                                "positive_spans:[0:2,1:1],positive_buckets:[1,1,1]} st@"));
+    CHECK(shows_native(segment,
+        "native{x=\"v\"} {count:5,sum:2.25,schema:0,zero_threshold:0.0,zero_count:1,"
+        "negative_spans:[3:1],negative_buckets:[1],"
+        "positive_spans:[0:2,1:1],positive_buckets:[1,1,1]} st@"));
     CHECK_SHOWS(segment, "native_bucket{x=\"v\",le=\"+Inf\"} 5\nnative_sum{x=\"v\"} 2.25\nnative_count{x=\"v\"} 5\n");
     CHECK(shmetrics_histogram_remove(family, &value, 1) && shmetrics_histogram_is_removed(native));
     shmetrics_histogram_observe(native, 1);
@@ -87,8 +89,9 @@ static void native_histograms(shmetrics_segment *segment, const shmetrics_str *l
     const shmetrics_histogram both = shmetrics_histogram_with(family, NULL, 0);
     const double more[] = {0.5, 1.49, 1.51, 3};
     for (size_t i = 0; i < sizeof more / sizeof *more; i++) shmetrics_histogram_observe(both, more[i]);
-    CHECK(shows_native(segment, "both {count:4,sum:6.5,schema:-1,zero_threshold:0.5,zero_count:1,"
-                                "positive_spans:[1:1],positive_buckets:[3],bucket:[1.5:2,4.0:4,+Inf:4]} st@"));
+    CHECK(shows_native(segment,
+        "both {count:4,sum:6.5,schema:-1,zero_threshold:0.5,zero_count:1,"
+        "positive_spans:[1:1],positive_buckets:[3],bucket:[1.5:2,4.0:4,+Inf:4]} st@"));
     what.native_factor = 1.05;
     CHECK_STATUS(shmetrics_histogram_register(segment, &what, &family), SHMETRICS_STATUS_CONFLICT);
     what.native_factor = 1;
@@ -206,7 +209,6 @@ static void labels_of_the_segment(void) {
     CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_INVALID_NAME);
 }
 
-
 enum { SUMMARY, GAUGE_HISTOGRAM, UNKNOWN, STATE_SET, ENUM, INFO, KINDS };
 
 /* Registers a family of a kind, without states where it has none; what is refused leaves the
@@ -250,11 +252,11 @@ static void what_every_kind_refuses(shmetrics_segment *segment) {
         good.state_count = 1;
         CHECK_STATUS(register_as(kind, NULL, &good), SHMETRICS_STATUS_NULL_ARGUMENT);
         CHECK_STATUS(register_as(kind, segment, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
-#define REFUSED(change, expected)                                     \
-    do {                                                              \
-        what = good;                                                  \
-        change;                                                       \
-        CHECK_STATUS(register_as(kind, segment, &what), (expected));  \
+#define REFUSED(change, expected) \
+    do { \
+        what = good; \
+        change; \
+        CHECK_STATUS(register_as(kind, segment, &what), (expected)); \
     } while (0)
         REFUSED(what.name = text("a\tb"), SHMETRICS_STATUS_INVALID_NAME);
         REFUSED(what.name = text("shmetrics_mine"), SHMETRICS_STATUS_INVALID_NAME);
@@ -487,7 +489,10 @@ static void labels_of_a_named_segment(void) {
     options.open_mode = SHMETRICS_ANONYMOUS;
     static char long_value[2100];
     memset(long_value, 'v', sizeof long_value);
-    const struct { shmetrics_label label; shmetrics_status status; } bad[] = {
+    const struct {
+        shmetrics_label label;
+        shmetrics_status status;
+    } bad[] = {
         {{TEXT("a\nb"), TEXT("")}, SHMETRICS_STATUS_INVALID_NAME},
         {{TEXT("__a"), TEXT("")}, SHMETRICS_STATUS_INVALID_NAME},
         {{TEXT("pid"), TEXT("")}, SHMETRICS_STATUS_INVALID_NAME},

@@ -62,16 +62,18 @@ static void observing(shmetrics_segment *segment) {
     shmetrics_histogram h = shmetrics_histogram_with(histograms(segment, "h", bounds, 2), NULL, 0);
     const double values[] = {0.5, 1, 1.5, 2, 3, -1};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) shmetrics_histogram_observe(h, values[i]);
-    CHECK_SHOWS(segment, "\nh_bucket{le=\"1.0\"} 3\nh_bucket{le=\"2.0\"} 5\n"
-                         "h_bucket{le=\"+Inf\"} 6\nh_sum 7\nh_count 6\n");
+    CHECK_SHOWS(segment,
+        "\nh_bucket{le=\"1.0\"} 3\nh_bucket{le=\"2.0\"} 5\n"
+        "h_bucket{le=\"+Inf\"} 6\nh_sum 7\nh_count 6\n");
 
     const double rejected = sample(segment, "shmetrics_updates_rejected_total");
     shmetrics_histogram_observe(h, NAN);
     CHECK(sample(segment, "shmetrics_updates_rejected_total") == rejected + 1);
     shmetrics_histogram_observe(h, INFINITY);
     shmetrics_histogram_observe(h, -INFINITY);
-    CHECK_SHOWS(segment, "\nh_bucket{le=\"1.0\"} 4\nh_bucket{le=\"2.0\"} 6\n"
-                         "h_bucket{le=\"+Inf\"} 8\nh_sum 7\nh_count 8\n");
+    CHECK_SHOWS(segment,
+        "\nh_bucket{le=\"1.0\"} 4\nh_bucket{le=\"2.0\"} 6\n"
+        "h_bucket{le=\"+Inf\"} 8\nh_sum 7\nh_count 8\n");
 }
 
 static void observing_by_default_buckets(shmetrics_segment *segment) {
@@ -98,7 +100,8 @@ static void naming_all_in_one_call(shmetrics_segment *segment) {
     for (int i = 0; i < 3; i++) {
         CHECK_STATUS(shmetrics_counter_add_named(segment, text("named_total"), labels, 2, 2), SHMETRICS_STATUS_OK);
         CHECK_STATUS(shmetrics_counter_add_named(segment, text("alone"), NULL, 0, 0.5), SHMETRICS_STATUS_OK);
-        CHECK_STATUS(shmetrics_histogram_observe_named(segment, text("named_seconds"), labels, 1, 0.3), SHMETRICS_STATUS_OK);
+        CHECK_STATUS(
+            shmetrics_histogram_observe_named(segment, text("named_seconds"), labels, 1, 0.3), SHMETRICS_STATUS_OK);
     }
     CHECK(sample(segment, "named_total{method=\"GET\",path=\"\"}") == 6);
     CHECK(sample(segment, "alone_total") == 1.5);
