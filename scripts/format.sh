@@ -10,7 +10,8 @@ grep -v '^#' scripts/workspaces | while read -r folder _; do
     cargo fmt "${all[@]}" --manifest-path "$folder/Cargo.toml" "$@"
 done
 
-# Each version of clang-format has a style of its own. tests/interop/requirements.txt names this one.
+# Each version of clang-format has a style of its own.
+# tests/interop/requirements.txt names the version.
 program=target/venv/bin/clang-format
 [[ -x $program ]] || {
     echo 'skipped: the format of C and C++ (no clang-format; scripts/setup.sh test gets it)'
