@@ -75,7 +75,8 @@ get_cbindgen() {
         return
     fi
     echo "setup: building cbindgen $cbindgen_version"
-    cargo install --quiet --locked --version "$cbindgen_version" --root target/tools cbindgen \
+    # Not optimised: that would take longer than all its runs.
+    CARGO_PROFILE_DEV_DEBUG=0 cargo install --debug --quiet --locked --version "$cbindgen_version" --root target/tools cbindgen \
         || echo "skipped: cbindgen $cbindgen_version (cargo install failed)"
 }
 

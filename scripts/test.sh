@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
 # Runs the steps named, or all of them, and ends with a table and `N passed, N failed, N skipped`.
 #
-# A step's own output is shown as it comes. Steps that lack a component say so in a line `skipped:
-# ...`; these lines are repeated at the end, so that nothing is missing quietly.
+# Steps that are named run one after another, and their output is shown as it comes. All steps run in
+# two lanes at the same time, as many of them mostly wait. The output of a step in a lane is shown
+# when the step ends, and is in target/test-steps/STEP.log until then. Steps that lack a component
+# say so in a line `skipped: ...`; these lines are repeated at the end, so that nothing is missing
+# quietly.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 root=$PWD
@@ -95,36 +98,89 @@ nginx() { bindings/nginx/tests/run.sh; }
 lua() { bindings/lua/tests/run.sh; }
 demo() { make --no-print-directory demo DEMO_SECONDS=10 DEMO_FLAGS='--metrics-port 0'; }
 
+# The two lanes. The first compiles and computes. The second begins with the optimised build, which
+# its other steps use; most of these start programs and wait for them. Steps of both lanes build in
+# target/release, where cargo lets one wait for the other. The lanes share nothing else.
+computing=(format layers licences packaging clippy docs fuzz crash churn portable rust)
+waiting=(build header instructions capi python interop nginx lua adapters demo)
+
+# Runs a step, and notes its result, its seconds by the clock, and those of processors.
+run() {
+    local step=$1 result=passed TIMEFORMAT='%0R %0U %0S'
+    { time "$step" 2>&1 | tee "$log/$step.log"; } 2> "$log/$step.seconds" || result=FAILED
+    echo "$result" > "$log/$step.result"
+}
+
+lane() {
+    local step
+    trap 'exit 130' INT
+    for step in "$@"; do
+        kill -0 "$PPID" || exit # whoever waits for this lane was killed
+        echo "-- $step begins"
+        run "$step" > /dev/null
+        flock "$log" sh -c 'echo && echo "== $1" && cat "$2"' show "$step" "$log/$step.log"
+    done
+}
+
+# What Ctrl-C does to a lane, which has no terminal: all its processes get the signal.
+stop() {
+    local groups=("${lanes[@]/#/-}")
+    trap '' INT TERM HUP
+    kill -INT -- "${groups[@]}"
+    for _ in {1..100}; do
+        kill -0 -- "${groups[@]}" 2> /dev/null || exit 130
+        sleep 0.1
+    done
+    kill -KILL -- "${groups[@]}"
+    exit 130
+}
+
+if [[ ${1:-} == --lane ]]; then
+    lane "${@:2}"
+    exit
+fi
 steps=("$@")
-((${#steps[@]})) || steps=(format layers clippy docs licences packaging build header rust portable adapters crash churn fuzz instructions capi interop python nginx lua demo)
-passed=0 failed=0 table=()
+((${#steps[@]})) || steps=("${computing[@]}" "${waiting[@]}")
 for step in "${steps[@]}"; do
     [[ $(type -t "$step") == function ]] || {
         echo "test.sh: no step $step" >&2
         exit 2
     }
-    echo
-    echo "== $step"
-    start=$SECONDS
-    if "$step" 2>&1 | tee "$log/$step.log"; then
-        result=passed
-        ((passed += 1))
-    else
-        result=FAILED
-        ((failed += 1))
-    fi
-    table+=("$(printf '%-10s %-7s %5d s' "$step" "$result" $((SECONDS - start)))")
+    rm -f "$log/$step".{log,result,seconds}
 done
+if (($#)); then
+    for step in "${steps[@]}"; do
+        echo
+        echo "== $step"
+        run "$step"
+    done
+else
+    # A session of its own, without a terminal: tests find the same whoever runs them. Background
+    # commands of a shell ignore Ctrl-C, which tests send to programs.
+    lanes=()
+    trap stop INT TERM HUP
+    for lane in computing waiting; do
+        declare -n members=$lane
+        env --default-signal=INT,QUIT setsid scripts/test.sh --lane "${members[@]}" < /dev/null &
+        lanes+=($!)
+    done
+    wait
+fi
 
-skipped=0
+passed=0 failed=0 skipped=0 table=() left_out=()
 for step in "${steps[@]}"; do
+    result=FAILED wall=0 user=0 system=0
+    [[ ! -e $log/$step.result ]] || read -r result < "$log/$step.result"
+    [[ ! -e $log/$step.seconds ]] || read -r wall user system < "$log/$step.seconds"
+    if [[ $result == passed ]]; then ((passed += 1)); else ((failed += 1)); fi
+    table+=("$(printf '%-12s %-6s %5d s %5d s of processors' "$step" "$result" "$wall" $((user + system)))")
     while read -r line; do
-        table+=("$step: $line")
+        left_out+=("$step: $line")
         ((skipped += 1))
-    done < <(grep -aiE '^ *skipped: ' "$log/$step.log")
+    done < <(grep -aishE '^ *skipped: ' "$log/$step.log")
 done
 echo
-printf '%s\n' "${table[@]}"
+printf '%s\n' "${table[@]}" "${left_out[@]}"
 echo
 echo "$passed passed, $failed failed, $skipped skipped"
 ((failed == 0))
