@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
 # Runs the steps named, or all of them, and ends with a table and `N passed, N failed, N skipped`.
 #
-# Steps that are named run one after another, and their output is shown as it comes. All steps run in
-# two lanes at the same time, as many of them mostly wait. The output of a step in a lane is shown
-# when the step ends, and is in target/test-steps/STEP.log until then. Steps that lack a component
-# say so in a line `skipped: ...`; these lines are repeated at the end, so that nothing is missing
-# quietly.
+# Named steps run one after another, and their output is shown as it comes. All steps run in two
+# lanes at the same time, as many of them mostly wait. The output of a step in a lane is shown when
+# the step ends, and is in target/test-steps/STEP.log until then. Steps that lack a component say so
+# in a line `skipped: ...`; these lines are repeated at the end, so that nothing is missing quietly.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 root=$PWD
@@ -101,7 +100,7 @@ demo() { make --no-print-directory demo DEMO_SECONDS=10 DEMO_FLAGS='--metrics-po
 # The two lanes. The first compiles and computes. The second begins with the optimised build, which
 # its other steps use; most of these start programs and wait for them. Steps of both lanes build in
 # target/release, where cargo lets one wait for the other. The lanes share nothing else.
-computing=(format layers licences packaging clippy docs fuzz crash churn portable rust)
+computing=(format layers licences packaging clippy docs rust portable fuzz churn crash)
 waiting=(build header instructions capi python interop nginx lua adapters demo)
 
 # Runs a step, and notes its result, its seconds by the clock, and those of processors.
@@ -171,7 +170,7 @@ passed=0 failed=0 skipped=0 table=() left_out=()
 for step in "${steps[@]}"; do
     result=FAILED wall=0 user=0 system=0
     [[ ! -e $log/$step.result ]] || read -r result < "$log/$step.result"
-    [[ ! -e $log/$step.seconds ]] || read -r wall user system < "$log/$step.seconds"
+    [[ ! -e $log/$step.seconds ]] || read -r wall user system < <(tail -n 1 "$log/$step.seconds")
     if [[ $result == passed ]]; then ((passed += 1)); else ((failed += 1)); fi
     table+=("$(printf '%-12s %-6s %5d s %5d s of processors' "$step" "$result" "$wall" $((user + system)))")
     while read -r line; do
