@@ -85,7 +85,6 @@ conformance_calls_every_export() {
 # Each exported call is made with a cancellation pending, and looked at for errno.
 cancellation_is_tried_with_every_export() {
     diff -u <(exported) <(sed -n 's/^CASE(\([a-z0-9_]*\)).*/\1/p' "$here/conformance/cancel.c" | sort)
-    diff -u <(exported) <(grep -oE 'ENTRY\(shmetrics_[a-z0-9_]+\)' "$here/conformance/cancel.c" | sed 's/ENTRY(\(.*\))/\1/' | sort)
 }
 
 has_soname_and_stays_loaded() { # handles must outlive a dlclose

@@ -55,8 +55,8 @@ static void members_are_families(shmetrics_segment *segment) {
     const shmetrics_str labels[] = {TEXT("method"), TEXT("status")}, turned[] = {labels[1], labels[0]};
     const shmetrics_str get[] = {TEXT("GET"), TEXT("200")}, teg[] = {get[1], get[0]};
     shmetrics_bundle bundle = {0}, other = {0};
-    CHECK_STATUS(define(segment, labels, 2, MEMBERS, &bundle), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(define(segment, turned, 2, MEMBERS, &other), SHMETRICS_STATUS_OK);
+    CHECK_OK(define(segment, labels, 2, MEMBERS, &bundle));
+    CHECK_OK(define(segment, turned, 2, MEMBERS, &other));
     const shmetrics_entry entry = shmetrics_bundle_with(bundle, get, 2);
     shmetrics_entry same = {0};
     shmetrics_bundle_with_p(&other, teg, 2, &same);
@@ -123,7 +123,7 @@ static void members_are_families(shmetrics_segment *segment) {
 static void several_at_once(shmetrics_segment *segment, const shmetrics_str *labels, size_t count) {
     const shmetrics_str value = TEXT("v");
     shmetrics_bundle bundle = {0};
-    CHECK_STATUS(define(segment, labels, count, MEMBERS, &bundle), SHMETRICS_STATUS_OK);
+    CHECK_OK(define(segment, labels, count, MEMBERS, &bundle));
     const shmetrics_entry entry = shmetrics_bundle_with(bundle, &value, count);
     const shmetrics_update all[] = {
         {REQUESTS, SHMETRICS_UPDATE_ADD_U64, {.n = 3}},
@@ -192,7 +192,7 @@ static void several_at_once(shmetrics_segment *segment, const shmetrics_str *lab
     spec.members = &member;
     spec.member_count = 1;
     shmetrics_bundle lonely = {0};
-    CHECK_STATUS(shmetrics_bundle_register(segment, &spec, &lonely), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_bundle_register(segment, &spec, &lonely));
     const shmetrics_entry entries[] = {
         shmetrics_bundle_with(lonely, &value, 1), shmetrics_bundle_with(lonely, labels, 1)};
     for (int i = 0; i < ROUNDS; i++) shmetrics_entry_update(entries[i % 2], all, 1);
@@ -210,49 +210,49 @@ static void several_at_once(shmetrics_segment *segment, const shmetrics_str *lab
 static void registration(shmetrics_segment *segment) {
     const shmetrics_str labels[] = {TEXT("l")}, none = TEXT("v");
     shmetrics_bundle bundle = {0};
-    CHECK_STATUS(define(segment, labels, 1, BYTES, &bundle), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(define(segment, labels, 1, BYTES, &bundle), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(define(segment, labels, 1, SIZES, &bundle), SHMETRICS_STATUS_CONFLICT);
-    CHECK_STATUS(define(segment, labels, 1, 0, &bundle), SHMETRICS_STATUS_INVALID_ARGUMENT);
-    CHECK_STATUS(define(segment, labels, 1, BYTES, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(define(NULL, labels, 1, BYTES, &bundle), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_bundle_register(segment, NULL, &bundle), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_OK(define(segment, labels, 1, BYTES, &bundle));
+    CHECK_OK(define(segment, labels, 1, BYTES, &bundle));
+    CHECK_FAILS(define(segment, labels, 1, SIZES, &bundle), CONFLICT);
+    CHECK_FAILS(define(segment, labels, 1, 0, &bundle), INVALID_ARGUMENT);
+    CHECK_FAILS(define(segment, labels, 1, BYTES, NULL), NULL_ARGUMENT);
+    CHECK_FAILS(define(NULL, labels, 1, BYTES, &bundle), NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_bundle_register(segment, NULL, &bundle), NULL_ARGUMENT);
     shmetrics_family_spec one = SHMETRICS_FAMILY_SPEC(.name = TEXT("one"), .label_names = labels, .label_count = 1);
     shmetrics_member member = {SHMETRICS_KIND_COUNTER, 0, &one};
     shmetrics_bundle_spec spec = {.struct_size = sizeof spec, .label_names = labels, .label_count = 1};
     spec.members = &member;
     spec.member_count = 1;
-    CHECK_STATUS(shmetrics_bundle_register(segment, &spec, &bundle), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_FAILS(shmetrics_bundle_register(segment, &spec, &bundle), INVALID_ARGUMENT);
     one.label_count = 0;
     one.label_names = NULL;
     member.kind = 99;
-    CHECK_STATUS(shmetrics_bundle_register(segment, &spec, &bundle), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_FAILS(shmetrics_bundle_register(segment, &spec, &bundle), INVALID_ARGUMENT);
     member.kind = SHMETRICS_KIND_COUNTER;
     member.mode = SHMETRICS_GAUGE_SUM;
-    CHECK_STATUS(shmetrics_bundle_register(segment, &spec, &bundle), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_FAILS(shmetrics_bundle_register(segment, &spec, &bundle), INVALID_ARGUMENT);
     member.mode = 0;
     member.family = NULL;
-    CHECK_STATUS(shmetrics_bundle_register(segment, &spec, &bundle), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_bundle_register(segment, &spec, &bundle), NULL_ARGUMENT);
     member.family = &one;
     spec.members = NULL;
-    CHECK_STATUS(shmetrics_bundle_register(segment, &spec, &bundle), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_bundle_register(segment, &spec, &bundle), NULL_ARGUMENT);
     spec.members = &member;
     spec.struct_size = 1;
-    CHECK_STATUS(shmetrics_bundle_register(segment, &spec, &bundle), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_FAILS(shmetrics_bundle_register(segment, &spec, &bundle), INVALID_ARGUMENT);
     spec.struct_size = sizeof spec;
     spec.max_series = 1;
-    CHECK_STATUS(shmetrics_bundle_register(segment, &spec, &bundle), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_bundle_register(segment, &spec, &bundle));
     shmetrics_entry_add_u64(shmetrics_bundle_with(bundle, &none, 1), 0, 1);
     shmetrics_entry_add_u64(shmetrics_bundle_with(bundle, &labels[0], 1), 0, 5);
     CHECK(sample(segment, "one_total{shmetrics_overflow=\"true\"}") == 5);
     one.help = TEXT("Another.");
     spec.replace = true;
-    CHECK_STATUS(shmetrics_bundle_register(segment, &spec, &bundle), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_bundle_register(segment, &spec, &bundle));
     CHECK_SHOWS(segment, "# HELP one_total Another.\n");
     /* Without labels. */
     shmetrics_bundle plain = {0};
     shmetrics_segment *other = scratch();
-    CHECK_STATUS(define(other, NULL, 0, MEMBERS, &plain), SHMETRICS_STATUS_OK);
+    CHECK_OK(define(other, NULL, 0, MEMBERS, &plain));
     update(shmetrics_bundle_with(plain, NULL, 0));
     CHECK_SHOWS(other, "\nrequests_total 2.5\n");
     CHECK_SHOWS(other, "\nsent_bytes_total 42\n");

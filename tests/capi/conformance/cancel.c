@@ -42,14 +42,14 @@ static shmetrics_str number(char *buffer, size_t capacity, int i) {
         (void)(call);                                                                                               \
     }
 
-/* New families, of one kind, until the segment has to grow. */
-#define FAMILIES(call) FAMILIES_OF(0, call)
-#define FAMILIES_OF(n, call)                                                                                              \
+/* New families `f` of one type, with `n` states, until the segment has to grow. */
+#define FAMILIES(type, n, call)                                                                                     \
     for (int i = 0; i < 250; i++) {                                                                                 \
         char text_of[32];                                                                                           \
-        const shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = number(text_of, sizeof text_of, i),                             \
-                                            .help = {help, sizeof help}, .label_names = &label, .label_count = 1,     \
-                                            .states = state_names, .state_count = (n));                               \
+        type f;                                                                                                     \
+        const shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = number(text_of, sizeof text_of, i),        \
+            .help = {help, sizeof help}, .label_names = &label, .label_count = 1,                                   \
+            .states = state_names, .state_count = (n));                                                             \
         CHECK((call) == SHMETRICS_STATUS_OK);                                                                       \
     }
 
@@ -60,7 +60,21 @@ static size_t length;
 static double sink;
 static char help[1024]; /* NULs: of no matter here */
 
-#define CASE(symbol) static void call_##symbol(void)
+static struct call {
+    const char *symbol;
+    void (*run)(void);
+    struct call *next;
+} *calls;
+
+/* A case adds itself to `calls` before main; its body follows the macro. */
+#define CASE(of)                                                                                                    \
+    static void call_##of(void);                                                                                    \
+    static struct call case_##of = {#of, call_##of, NULL};                                                          \
+    __attribute__((constructor)) static void add_##of(void) {                                                       \
+        case_##of.next = calls;                                                                                     \
+        calls = &case_##of;                                                                                         \
+    }                                                                                                               \
+    static void call_##of(void)
 
 CASE(shmetrics_accepts_gzip) { (void)shmetrics_accepts_gzip(TEXT("gzip")); }
 CASE(shmetrics_content_type) { (void)shmetrics_content_type(); }
@@ -73,10 +87,7 @@ CASE(shmetrics_counter_add_with_exemplar) { shmetrics_counter_add_with_exemplar(
 CASE(shmetrics_counter_clear) { (void)shmetrics_counter_clear(labelled); }
 CASE(shmetrics_counter_inc) { for (int i = 0; i < 3 * MANY; i++) shmetrics_counter_inc(counter); }
 CASE(shmetrics_counter_is_removed) { (void)shmetrics_counter_is_removed(counter); }
-CASE(shmetrics_counter_register) {
-    shmetrics_counter_family f;
-    FAMILIES(shmetrics_counter_register(segment, &spec, &f))
-}
+CASE(shmetrics_counter_register) { FAMILIES(shmetrics_counter_family, 0, shmetrics_counter_register(segment, &spec, &f)) }
 CASE(shmetrics_counter_remove) { (void)shmetrics_counter_remove(labelled, &value, 1); }
 CASE(shmetrics_counter_value) { sink = shmetrics_counter_value(counter); }
 CASE(shmetrics_counter_with) { LABEL_SETS((shmetrics_counter_inc(shmetrics_counter_with(labelled, &one, 1)), 0)) }
@@ -85,25 +96,16 @@ CASE(shmetrics_cursor_set_exposition) { (void)shmetrics_cursor_set_exposition(cu
 CASE(shmetrics_cursor_free) { shmetrics_cursor_free(cursor); }
 CASE(shmetrics_cursor_read) { while (shmetrics_cursor_read(cursor, buffer, sizeof buffer) > 0) {} }
 CASE(shmetrics_cursor_add_filter) { (void)shmetrics_cursor_add_filter(cursor, TEXT("up")); }
-CASE(shmetrics_enum_register) {
-    shmetrics_states_family f;
-    FAMILIES_OF(2, shmetrics_enum_register(segment, &spec, &f))
-}
+CASE(shmetrics_enum_register) { FAMILIES(shmetrics_states_family, 2, shmetrics_enum_register(segment, &spec, &f)) }
 CASE(shmetrics_enum_set) { shmetrics_enum_set(enumeration, 1); }
 CASE(shmetrics_exposition_content_type) { (void)shmetrics_exposition_content_type((shmetrics_exposition){0}); }
 CASE(shmetrics_gauge_add) { shmetrics_gauge_add(live, 1); }
 CASE(shmetrics_gauge_clear) { (void)shmetrics_gauge_clear(labelled_gauges); }
 CASE(shmetrics_gauge_dec) { shmetrics_gauge_dec(live); }
-CASE(shmetrics_gauge_histogram_register) {
-    shmetrics_histogram_family f;
-    FAMILIES(shmetrics_gauge_histogram_register(segment, &spec, &f))
-}
+CASE(shmetrics_gauge_histogram_register) { FAMILIES(shmetrics_histogram_family, 0, shmetrics_gauge_histogram_register(segment, &spec, &f)) }
 CASE(shmetrics_gauge_inc) { shmetrics_gauge_inc(live); }
 CASE(shmetrics_gauge_is_removed) { (void)shmetrics_gauge_is_removed(gauge); }
-CASE(shmetrics_gauge_register) {
-    shmetrics_gauge_family f;
-    FAMILIES(shmetrics_gauge_register(segment, &spec, SHMETRICS_GAUGE_LIVESUM, &f))
-}
+CASE(shmetrics_gauge_register) { FAMILIES(shmetrics_gauge_family, 0, shmetrics_gauge_register(segment, &spec, SHMETRICS_GAUGE_LIVESUM, &f)) }
 CASE(shmetrics_gauge_remove) { (void)shmetrics_gauge_remove(labelled_gauges, &value, 1); }
 CASE(shmetrics_gauge_set) { LABEL_SETS((shmetrics_gauge_set(shmetrics_gauge_with(labelled_gauges, &one, 1), 1), 0)) }
 CASE(shmetrics_gauge_set_to_now) { shmetrics_gauge_set_to_now(live); }
@@ -117,17 +119,11 @@ CASE(shmetrics_histogram_observe_named) {
 }
 CASE(shmetrics_histogram_observe_since) { shmetrics_histogram_observe_since(native_histogram, 1); }
 CASE(shmetrics_histogram_observe_with_exemplar) { shmetrics_histogram_observe_with_exemplar(histogram, 1, &exemplar, 1); }
-CASE(shmetrics_histogram_register) {
-    shmetrics_histogram_family f;
-    FAMILIES(shmetrics_histogram_register(segment, &spec, &f))
-}
+CASE(shmetrics_histogram_register) { FAMILIES(shmetrics_histogram_family, 0, shmetrics_histogram_register(segment, &spec, &f)) }
 CASE(shmetrics_histogram_remove) { (void)shmetrics_histogram_remove(labelled_histograms, &value, 1); }
 CASE(shmetrics_histogram_with) { LABEL_SETS(shmetrics_histogram_with(labelled_histograms, &one, 1)) }
 CASE(shmetrics_info_clear) { (void)shmetrics_info_clear(labelled_infos); }
-CASE(shmetrics_info_register) {
-    shmetrics_info_family f;
-    FAMILIES(shmetrics_info_register(segment, &spec, &f))
-}
+CASE(shmetrics_info_register) { FAMILIES(shmetrics_info_family, 0, shmetrics_info_register(segment, &spec, &f)) }
 CASE(shmetrics_info_remove) { (void)shmetrics_info_remove(labelled_infos, &value, 1); }
 CASE(shmetrics_info_with) { LABEL_SETS(shmetrics_info_with(labelled_infos, &one, 1)) }
 CASE(shmetrics_last_error) { (void)shmetrics_last_error(buffer, sizeof buffer); }
@@ -182,10 +178,7 @@ CASE(shmetrics_segment_render) { (void)shmetrics_segment_render(segment, buffer,
 CASE(shmetrics_segment_attach_process) { (void)shmetrics_segment_attach_process(segment); }
 CASE(shmetrics_segment_set_identity) { (void)shmetrics_segment_set_identity(segment, 7); }
 CASE(shmetrics_segment_next_warning) { (void)shmetrics_segment_next_warning(segment, buffer, sizeof buffer); }
-CASE(shmetrics_state_set_register) {
-    shmetrics_states_family f;
-    FAMILIES_OF(2, shmetrics_state_set_register(segment, &spec, &f))
-}
+CASE(shmetrics_state_set_register) { FAMILIES(shmetrics_states_family, 2, shmetrics_state_set_register(segment, &spec, &f)) }
 CASE(shmetrics_state_set_set) { shmetrics_state_set_set(states, 1, true); }
 CASE(shmetrics_states_clear) { (void)shmetrics_states_clear(labelled_states); }
 CASE(shmetrics_states_is_removed) { (void)shmetrics_states_is_removed(states); }
@@ -193,17 +186,11 @@ CASE(shmetrics_states_remove) { (void)shmetrics_states_remove(labelled_states, &
 CASE(shmetrics_states_with) { LABEL_SETS(shmetrics_states_with(labelled_states, &one, 1)) }
 CASE(shmetrics_status_message) { (void)shmetrics_status_message(1); }
 CASE(shmetrics_summary_clear) { (void)shmetrics_summary_clear(labelled_summaries); }
-CASE(shmetrics_summary_register) {
-    shmetrics_summary_family f;
-    FAMILIES(shmetrics_summary_register(segment, &spec, &f))
-}
+CASE(shmetrics_summary_register) { FAMILIES(shmetrics_summary_family, 0, shmetrics_summary_register(segment, &spec, &f)) }
 CASE(shmetrics_summary_remove) { (void)shmetrics_summary_remove(labelled_summaries, &value, 1); }
 CASE(shmetrics_summary_with) { LABEL_SETS(shmetrics_summary_with(labelled_summaries, &one, 1)) }
 CASE(shmetrics_timer_start) { (void)shmetrics_timer_start(); }
-CASE(shmetrics_unknown_register) {
-    shmetrics_gauge_family f;
-    FAMILIES(shmetrics_unknown_register(segment, &spec, &f))
-}
+CASE(shmetrics_unknown_register) { FAMILIES(shmetrics_gauge_family, 0, shmetrics_unknown_register(segment, &spec, &f)) }
 CASE(shmetrics_unregister) { (void)shmetrics_unregister(segment, TEXT("fixture_labelled"), NULL); }
 CASE(shmetrics_version) { (void)shmetrics_version(); }
 
@@ -311,110 +298,45 @@ CASE(shmetrics_segment_add_collector) {
     (void)shmetrics_segment_add_collector(segment, add_sample, NULL, &collector);
     (void)shmetrics_segment_render(segment, buffer, sizeof buffer, &length);
 }
-#define ENTRY(symbol) {#symbol, call_##symbol}
-static const struct { const char *symbol; void (*call)(void); } calls[] = {
-    ENTRY(shmetrics_buckets_exponential), ENTRY(shmetrics_buckets_linear), ENTRY(shmetrics_collector_remove),
-    ENTRY(shmetrics_counter_reset), ENTRY(shmetrics_counter_reset_p), ENTRY(shmetrics_counter_set),
-    ENTRY(shmetrics_counter_set_p), ENTRY(shmetrics_cursor_add_sample), ENTRY(shmetrics_histogram_value),
-    ENTRY(shmetrics_histogram_value_p), ENTRY(shmetrics_segment_add_collector),
-    ENTRY(shmetrics_accepts_gzip), ENTRY(shmetrics_content_type), ENTRY(shmetrics_counter_add),
-    ENTRY(shmetrics_counter_add_named), ENTRY(shmetrics_counter_add_u64), ENTRY(shmetrics_counter_add_with_exemplar),
-    ENTRY(shmetrics_counter_clear), ENTRY(shmetrics_counter_inc), ENTRY(shmetrics_counter_is_removed),
-    ENTRY(shmetrics_counter_register), ENTRY(shmetrics_counter_remove), ENTRY(shmetrics_counter_value),
-    ENTRY(shmetrics_counter_with), ENTRY(shmetrics_cstr), ENTRY(shmetrics_cursor_set_exposition), ENTRY(shmetrics_cursor_free),
-    ENTRY(shmetrics_cursor_read), ENTRY(shmetrics_cursor_add_filter), ENTRY(shmetrics_enum_register),
-    ENTRY(shmetrics_enum_set), ENTRY(shmetrics_exposition_content_type), ENTRY(shmetrics_gauge_add),
-    ENTRY(shmetrics_gauge_clear), ENTRY(shmetrics_gauge_dec), ENTRY(shmetrics_gauge_histogram_register),
-    ENTRY(shmetrics_gauge_inc), ENTRY(shmetrics_gauge_is_removed), ENTRY(shmetrics_gauge_register),
-    ENTRY(shmetrics_gauge_remove), ENTRY(shmetrics_gauge_set), ENTRY(shmetrics_gauge_set_to_now),
-    ENTRY(shmetrics_gauge_with), ENTRY(shmetrics_histogram_clear), ENTRY(shmetrics_histogram_unobserve),
-    ENTRY(shmetrics_histogram_is_removed), ENTRY(shmetrics_histogram_observe), ENTRY(shmetrics_histogram_observe_named),
-    ENTRY(shmetrics_histogram_observe_since), ENTRY(shmetrics_histogram_observe_with_exemplar),
-    ENTRY(shmetrics_histogram_register), ENTRY(shmetrics_histogram_remove), ENTRY(shmetrics_histogram_with),
-    ENTRY(shmetrics_info_clear), ENTRY(shmetrics_info_register), ENTRY(shmetrics_info_remove),
-    ENTRY(shmetrics_info_with), ENTRY(shmetrics_last_error), ENTRY(shmetrics_negotiate), ENTRY(shmetrics_options_init),
-    ENTRY(shmetrics_options_init_sized),
-    ENTRY(shmetrics_reader_cursor), ENTRY(shmetrics_reader_free), ENTRY(shmetrics_reader_open),
-    ENTRY(shmetrics_reader_render), ENTRY(shmetrics_segment_cursor), ENTRY(shmetrics_segment_expire),
-    ENTRY(shmetrics_segment_attached), ENTRY(shmetrics_segment_is_current), ENTRY(shmetrics_segment_is_in_use),
-    ENTRY(shmetrics_segment_mark_dead), ENTRY(shmetrics_segment_open), ENTRY(shmetrics_segment_remove),
-    ENTRY(shmetrics_segment_attach_process), ENTRY(shmetrics_segment_render), ENTRY(shmetrics_segment_set_identity), ENTRY(shmetrics_segment_next_warning),
-    ENTRY(shmetrics_state_set_register), ENTRY(shmetrics_state_set_set), ENTRY(shmetrics_states_clear),
-    ENTRY(shmetrics_states_is_removed), ENTRY(shmetrics_states_remove), ENTRY(shmetrics_states_with),
-    ENTRY(shmetrics_status_message), ENTRY(shmetrics_summary_clear), ENTRY(shmetrics_summary_register),
-    ENTRY(shmetrics_summary_remove), ENTRY(shmetrics_summary_with), ENTRY(shmetrics_timer_start),
-    ENTRY(shmetrics_unknown_register), ENTRY(shmetrics_unregister), ENTRY(shmetrics_version),
-    ENTRY(shmetrics_counter_add_p), ENTRY(shmetrics_counter_add_u64_p), ENTRY(shmetrics_counter_inc_p),
-    ENTRY(shmetrics_counter_value_p), ENTRY(shmetrics_counter_with_p), ENTRY(shmetrics_cursor_points),
-    ENTRY(shmetrics_gauge_add_p), ENTRY(shmetrics_gauge_dec_p), ENTRY(shmetrics_gauge_inc_p),
-    ENTRY(shmetrics_gauge_set_p), ENTRY(shmetrics_gauge_value), ENTRY(shmetrics_gauge_value_p),
-    ENTRY(shmetrics_gauge_with_p), ENTRY(shmetrics_histogram_observe_p),
-    ENTRY(shmetrics_histogram_observe_since_p), ENTRY(shmetrics_histogram_with_p),
-    ENTRY(shmetrics_points_free), ENTRY(shmetrics_points_next), ENTRY(shmetrics_summary_with_p),
-    ENTRY(shmetrics_bundle_clear),
-    ENTRY(shmetrics_bundle_register),
-    ENTRY(shmetrics_bundle_remove),
-    ENTRY(shmetrics_bundle_with),
-    ENTRY(shmetrics_bundle_with_p),
-    ENTRY(shmetrics_entry_add),
-    ENTRY(shmetrics_entry_add_p),
-    ENTRY(shmetrics_entry_add_u64),
-    ENTRY(shmetrics_entry_add_u64_p),
-    ENTRY(shmetrics_entry_counter),
-    ENTRY(shmetrics_entry_gauge),
-    ENTRY(shmetrics_entry_histogram),
-    ENTRY(shmetrics_entry_is_removed),
-    ENTRY(shmetrics_entry_observe),
-    ENTRY(shmetrics_entry_observe_p),
-    ENTRY(shmetrics_entry_set),
-    ENTRY(shmetrics_entry_set_p),
-    ENTRY(shmetrics_entry_states),
-    ENTRY(shmetrics_entry_update),
-    ENTRY(shmetrics_entry_update_p),
-};
 /* clang-format on */
 
 static void prepare(void) {
-    shmetrics_options options;
     snprintf(name, sizeof name, "cancel-%d", (int)getpid());
-    shmetrics_options_init(&options);
-    options.name = text(name);
-    CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_reader_open(text(name), &reader), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_reader_cursor(reader, &cursor), SHMETRICS_STATUS_OK);
+    segment = opened(text(name));
+    CHECK_OK(shmetrics_reader_open(text(name), &reader));
+    CHECK_OK(shmetrics_reader_cursor(reader, &cursor));
     shmetrics_cursor *read;
-    CHECK_STATUS(shmetrics_reader_cursor(reader, &read), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_cursor_points(read, &points), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_reader_cursor(reader, &read));
+    CHECK_OK(shmetrics_cursor_points(read, &points));
     counter_family = counters(segment, "fixture", NULL);
     labelled = counters(segment, "fixture_labelled", "label");
     gauge_family = gauges(segment, "fixture_gauge", SHMETRICS_GAUGE_SHARED);
     histogram_family = histograms(segment, "fixture_histogram", NULL, 0);
     shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("fixture_native"), .native_factor = 1.01);
-    CHECK_STATUS(shmetrics_histogram_register(segment, &spec, &native), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_histogram_register(segment, &spec, &native));
     spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("fixture_taken_back"));
-    CHECK_STATUS(shmetrics_gauge_histogram_register(segment, &spec, &taken_back), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_gauge_histogram_register(segment, &spec, &taken_back));
     spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("fixture_states"), .states = state_names, .state_count = 2);
     shmetrics_states_family one, other;
-    CHECK_STATUS(shmetrics_state_set_register(segment, &spec, &one), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_state_set_register(segment, &spec, &one));
     spec.name = TEXT("fixture_enum");
-    CHECK_STATUS(shmetrics_enum_register(segment, &spec, &other), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_enum_register(segment, &spec, &other));
     spec.label_names = &label;
     spec.label_count = 1;
     spec.name = TEXT("fixture_labelled_states");
-    CHECK_STATUS(shmetrics_state_set_register(segment, &spec, &labelled_states), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_state_set_register(segment, &spec, &labelled_states));
     spec.name = TEXT("fixture_labelled_enum");
-    CHECK_STATUS(shmetrics_enum_register(segment, &spec, &labelled_enums), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_enum_register(segment, &spec, &labelled_enums));
     spec = SHMETRICS_FAMILY_SPEC(.label_names = &label, .label_count = 1, .expire_after_seconds = 1);
     spec.name = TEXT("fixture_labelled_gauge");
-    CHECK_STATUS(
-        shmetrics_gauge_register(segment, &spec, SHMETRICS_GAUGE_LIVESUM, &labelled_gauges), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_gauge_register(segment, &spec, SHMETRICS_GAUGE_LIVESUM, &labelled_gauges));
     spec.name = TEXT("fixture_labelled_histogram");
-    CHECK_STATUS(shmetrics_histogram_register(segment, &spec, &labelled_histograms), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_histogram_register(segment, &spec, &labelled_histograms));
     spec.name = TEXT("fixture_labelled_summary");
-    CHECK_STATUS(shmetrics_summary_register(segment, &spec, &labelled_summaries), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_summary_register(segment, &spec, &labelled_summaries));
     spec.name = TEXT("fixture_labelled_text");
-    CHECK_STATUS(shmetrics_info_register(segment, &spec, &labelled_infos), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(register_bundle(TEXT("fixture_counted"), &bundle), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_info_register(segment, &spec, &labelled_infos));
+    CHECK_OK(register_bundle(TEXT("fixture_counted"), &bundle));
     entry = shmetrics_bundle_with(bundle, &value, 1);
     counter = shmetrics_counter_with(counter_family, NULL, 0);
     gauge = shmetrics_gauge_with(gauge_family, NULL, 0);
@@ -429,19 +351,19 @@ static void prepare(void) {
     (void)shmetrics_summary_with(labelled_summaries, &value, 1);
     (void)shmetrics_info_with(labelled_infos, &value, 1);
     (void)shmetrics_states_with(labelled_states, &value, 1);
-    CHECK_STATUS(shmetrics_counter_add_named(segment, TEXT("fixture_labelled"), &pair, 1, 1), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_segment_add_collector(segment, add_sample, NULL, &collector), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_counter_add_named(segment, TEXT("fixture_labelled"), &pair, 1, 1));
+    CHECK_OK(shmetrics_segment_add_collector(segment, add_sample, NULL, &collector));
 }
 
 static struct { int came_back, error, state; } seen;
 
 static void *pending(void *argument) {
-    const size_t i = *(const size_t *)argument;
+    const struct call *one = argument;
     pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
     pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, NULL);
     pthread_cancel(pthread_self());
     errno = MARK;
-    calls[i].call();
+    one->run();
     seen.error = errno;
     pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &seen.state);
     seen.came_back = 1;
@@ -450,7 +372,7 @@ static void *pending(void *argument) {
 }
 
 static void one_call(void *argument) {
-    const size_t i = *(const size_t *)argument;
+    const struct call *one = argument;
     pthread_t thread;
     void *result = NULL;
     prepare();
@@ -458,7 +380,7 @@ static void one_call(void *argument) {
     CHECK(pthread_join(thread, &result) == 0);
     CHECK(result == PTHREAD_CANCELED); /* by the call to pthread_testcancel */
     if (!seen.came_back || seen.error != MARK || seen.state != PTHREAD_CANCEL_ENABLE) {
-        fprintf(stderr, "%s: %s, errno %d\n", calls[i].symbol,
+        fprintf(stderr, "%s: %s, errno %d\n", one->symbol,
             !seen.came_back                           ? "the thread was cancelled within the call"
                 : seen.state != PTHREAD_CANCEL_ENABLE ? "cancellation stayed disabled"
                                                       : "it came back",
@@ -511,5 +433,5 @@ void test_cancel(void) {
         return;
     }
     CHECK(in_child(a_fork, NULL));
-    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) CHECK(in_child(one_call, &i));
+    for (struct call *one = calls; one != NULL; one = one->next) CHECK(in_child(one_call, one));
 }

@@ -37,14 +37,23 @@ static void need(shmetrics_status status, const char *what) {
     exit(2);
 }
 
-shmetrics_segment *scratch(void) {
+shmetrics_options named(shmetrics_str name, uint32_t open_mode) {
     shmetrics_options options;
     shmetrics_options_init(&options);
-    options.open_mode = SHMETRICS_ANONYMOUS;
+    options.name = name;
+    options.open_mode = open_mode;
+    return options;
+}
+
+static shmetrics_segment *open_with(const shmetrics_options options) {
     shmetrics_segment *segment = NULL;
-    need(shmetrics_segment_open(&options, &segment), "open an anonymous segment");
+    need(shmetrics_segment_open(&options, &segment), "open a segment");
     return segment;
 }
+
+shmetrics_segment *opened(shmetrics_str name) { return open_with(named(name, SHMETRICS_OPEN_OR_CREATE)); }
+
+shmetrics_segment *scratch(void) { return open_with(named(TEXT(""), SHMETRICS_ANONYMOUS)); }
 
 char *page_of(const shmetrics_segment *segment) {
     size_t len = 0;

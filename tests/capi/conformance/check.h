@@ -19,6 +19,8 @@
 /* Both count a failure and go on, so that one run shows everything that is wrong. */
 #define CHECK(condition)             check((condition), __FILE__, __LINE__, #condition)
 #define CHECK_STATUS(call, expected) check_status((call), (expected), __FILE__, __LINE__, #call)
+#define CHECK_OK(call)               CHECK_STATUS(call, SHMETRICS_STATUS_OK)
+#define CHECK_FAILS(call, status)    CHECK_STATUS(call, SHMETRICS_STATUS_##status)
 #define CHECK_SHOWS(segment, line)   check_shows((segment), (line), 1, __FILE__, __LINE__)
 #define CHECK_HIDES(segment, text)   check_shows((segment), (text), 0, __FILE__, __LINE__)
 
@@ -30,6 +32,9 @@ int failures(void);
 #define TEXT SHMETRICS_STR /* may hold NULs */
 #define text shmetrics_cstr
 
+shmetrics_options named(shmetrics_str name, uint32_t open_mode);
+/* The segment of a name, which is made if it is missing; exits if that fails. */
+shmetrics_segment *opened(shmetrics_str name);
 /* An anonymous segment of its own for each test, so that no test sees another's metrics. */
 shmetrics_segment *scratch(void);
 /* The page of a segment, NUL-terminated, by the one-shot call; the caller frees it. */

@@ -32,9 +32,8 @@ struct plan {
 static bool collect(shmetrics_cursor *cursor, void *data) {
     struct plan *plan = data;
     plan->calls++;
-    CHECK_STATUS(shmetrics_cursor_add_sample(
-                     cursor, SHMETRICS_KIND_GAUGE, text(plan->name), TEXT("Help."), of_disk, 1, plan->value),
-        SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_cursor_add_sample(
+        cursor, SHMETRICS_KIND_GAUGE, text(plan->name), TEXT("Help."), of_disk, 1, plan->value));
     if (plan->also) plan->also(cursor);
     return plan->succeeds;
 }
@@ -42,21 +41,17 @@ static bool collect(shmetrics_cursor *cursor, void *data) {
 static shmetrics_collector *added(shmetrics_segment *segment, struct plan *plan) {
     shmetrics_collector *collector = NULL;
     plan->segment = segment;
-    CHECK_STATUS(shmetrics_segment_add_collector(segment, collect, plan, &collector), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_add_collector(segment, collect, plan, &collector));
     CHECK(collector != NULL);
     return collector;
 }
 
 static void more_of_the_family(shmetrics_cursor *cursor) {
     const shmetrics_label other = {TEXT("disk"), TEXT("c")};
-    CHECK_STATUS(shmetrics_cursor_add_sample(cursor, SHMETRICS_KIND_GAUGE, TEXT("free_bytes"), TEXT(""), &other, 1, 2),
-        SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_cursor_add_sample(cursor, SHMETRICS_KIND_GAUGE, TEXT("free_bytes"), TEXT(""), &other, 1, 3),
-        SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_cursor_add_sample(cursor, SHMETRICS_KIND_COUNTER, TEXT("reads"), TEXT("Reads."), NULL, 0, 4),
-        SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_cursor_add_sample(cursor, SHMETRICS_KIND_COUNTER, TEXT("reads_total"), TEXT(""), NULL, 0, 5),
-        SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_cursor_add_sample(cursor, SHMETRICS_KIND_GAUGE, TEXT("free_bytes"), TEXT(""), &other, 1, 2));
+    CHECK_OK(shmetrics_cursor_add_sample(cursor, SHMETRICS_KIND_GAUGE, TEXT("free_bytes"), TEXT(""), &other, 1, 3));
+    CHECK_OK(shmetrics_cursor_add_sample(cursor, SHMETRICS_KIND_COUNTER, TEXT("reads"), TEXT("Reads."), NULL, 0, 4));
+    CHECK_OK(shmetrics_cursor_add_sample(cursor, SHMETRICS_KIND_COUNTER, TEXT("reads_total"), TEXT(""), NULL, 0, 5));
 }
 
 static void on_each_page(void) {
@@ -78,19 +73,19 @@ static void on_each_page(void) {
     /* Also through cursors, selected, and as values. */
     char page[8192];
     shmetrics_cursor *cursor = NULL;
-    CHECK_STATUS(shmetrics_segment_cursor(segment, &cursor), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_cursor(segment, &cursor));
     CHECK(plan.calls == 5);
-    CHECK_STATUS(shmetrics_cursor_add_filter(cursor, TEXT("reads_total")), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_cursor_add_filter(cursor, TEXT("reads_total")));
     page[shmetrics_cursor_read(cursor, page, sizeof page - 1)] = '\0';
     CHECK(strcmp(page, "# HELP reads_total Reads.\n# TYPE reads_total counter\nreads_total 5\n") == 0);
-    CHECK_STATUS(shmetrics_cursor_add_sample(cursor, SHMETRICS_KIND_GAUGE, TEXT("late"), TEXT(""), NULL, 0, 1),
-        SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_FAILS(shmetrics_cursor_add_sample(cursor, SHMETRICS_KIND_GAUGE, TEXT("late"), TEXT(""), NULL, 0, 1),
+        INVALID_ARGUMENT);
     shmetrics_cursor_free(cursor);
     shmetrics_points *points = NULL;
     const shmetrics_point *point = NULL;
     int seen = 0;
-    CHECK_STATUS(shmetrics_segment_cursor(segment, &cursor), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_cursor_points(cursor, &points), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_cursor(segment, &cursor));
+    CHECK_OK(shmetrics_cursor_points(cursor, &points));
     while (shmetrics_points_next(points, &point) == SHMETRICS_STATUS_OK && point)
         if (point->family->name.len == 10 && memcmp(point->family->name.data, "free_bytes", 10) == 0) seen++;
     shmetrics_points_free(points);
@@ -139,11 +134,11 @@ static void failures_of_collectors(void) {
     CHECK(sample(segment, "shmetrics_collector_failures_total") == before + 6 + 9);
     CHECK_SHOWS(segment, "\nfree_bytes{disk=\"a\\\"b\"} 7\n");
     shmetrics_collector *untouched = NULL;
-    CHECK_STATUS(shmetrics_segment_add_collector(NULL, collect, &good, &untouched), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_segment_add_collector(segment, NULL, &good, &untouched), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_segment_add_collector(NULL, collect, &good, &untouched), NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_segment_add_collector(segment, NULL, &good, &untouched), NULL_ARGUMENT);
     CHECK(untouched == NULL);
-    CHECK_STATUS(shmetrics_cursor_add_sample(NULL, SHMETRICS_KIND_GAUGE, TEXT("g"), TEXT(""), NULL, 0, 1),
-        SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_FAILS(
+        shmetrics_cursor_add_sample(NULL, SHMETRICS_KIND_GAUGE, TEXT("g"), TEXT(""), NULL, 0, 1), NULL_ARGUMENT);
 }
 
 /* A collector may do all that a program may: only its own page it cannot read. */
@@ -152,7 +147,7 @@ static void everything(shmetrics_cursor *cursor) {
     char byte;
     shmetrics_points *points = NULL;
     CHECK(shmetrics_cursor_read(cursor, &byte, 1) == 0);
-    CHECK_STATUS(shmetrics_cursor_points(cursor, &points), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_FAILS(shmetrics_cursor_points(cursor, &points), INVALID_ARGUMENT);
     shmetrics_cursor_free(cursor); /* not its own */
     shmetrics_counter_inc(shmetrics_counter_with(counters(busy.segment, "during", NULL), NULL, 0));
     char *page = page_of(busy.segment); /* has no samples of collectors */
@@ -210,7 +205,7 @@ static void beside_threads_and_forks(void) {
     struct plan plans[4];
     pthread_t threads[4];
     shmetrics_segment *segment = scratch();
-    CHECK_STATUS(shmetrics_segment_add_collector(segment, collect_purely, NULL, NULL), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_add_collector(segment, collect_purely, NULL, NULL));
     for (int i = 0; i < 4; i++) {
         plans[i] = (struct plan){"", 1, true, NULL, segment, 0};
         CHECK(pthread_create(&threads[i], NULL, pages, &plans[i]) == 0);
@@ -219,7 +214,7 @@ static void beside_threads_and_forks(void) {
     const bool forks = !SANITIZED && !getenv("CONFORMANCE_LEAKS");
     for (int i = 0; i < 20; i++) { /* added, and children forked, beside them */
         shmetrics_collector *collector = NULL;
-        CHECK_STATUS(shmetrics_segment_add_collector(segment, collect_purely, NULL, &collector), SHMETRICS_STATUS_OK);
+        CHECK_OK(shmetrics_segment_add_collector(segment, collect_purely, NULL, &collector));
         shmetrics_collector_remove(collector);
         struct plan child = {"", 1, true, NULL, segment, 0};
         if (i % 5 == 0 && forks) CHECK(in_child(pages_in_a_child, &child));
@@ -230,13 +225,10 @@ static void beside_threads_and_forks(void) {
 static void samples_of_one_page(void) {
     char page[8192];
     shmetrics_cursor *cursor = NULL;
-    CHECK_STATUS(shmetrics_segment_cursor(scratch(), &cursor), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_cursor_add_sample(
-                     cursor, SHMETRICS_KIND_GAUGE, TEXT("uptime_seconds"), TEXT("Since boot."), NULL, 0, 17.5),
-        SHMETRICS_STATUS_OK);
-    CHECK_STATUS(
-        shmetrics_cursor_set_exposition(cursor, (shmetrics_exposition){.format = SHMETRICS_FORMAT_OPENMETRICS}),
-        SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_cursor(scratch(), &cursor));
+    CHECK_OK(shmetrics_cursor_add_sample(
+        cursor, SHMETRICS_KIND_GAUGE, TEXT("uptime_seconds"), TEXT("Since boot."), NULL, 0, 17.5));
+    CHECK_OK(shmetrics_cursor_set_exposition(cursor, (shmetrics_exposition){.format = SHMETRICS_FORMAT_OPENMETRICS}));
     page[shmetrics_cursor_read(cursor, page, sizeof page - 1)] = '\0';
     CHECK(strstr(page, "\nuptime_seconds 17.5\n") != NULL);
     shmetrics_cursor_free(cursor);
@@ -264,7 +256,7 @@ static void values(void) {
     shmetrics_histogram_family native_family, ages;
     shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("native"), .native_factor = 1.1,
         .label_names = &label, .label_count = 1, .buckets = le, .bucket_count = 2);
-    CHECK_STATUS(shmetrics_histogram_register(segment, &spec, &native_family), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_histogram_register(segment, &spec, &native_family));
     const shmetrics_histogram native = shmetrics_histogram_with(native_family, &value, 1);
     for (int i = -5; i < 5; i++) shmetrics_histogram_observe(native, i);
     shmetrics_histogram_value(native, &count, &sum);
@@ -276,12 +268,12 @@ static void values(void) {
     const double half = 0.5;
     shmetrics_summary_family sizes;
     spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("sizes"), .quantiles = &half, .quantile_count = 1);
-    CHECK_STATUS(shmetrics_summary_register(segment, &spec, &sizes), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_summary_register(segment, &spec, &sizes));
     shmetrics_histogram_observe(shmetrics_summary_with(sizes, NULL, 0), 3);
     shmetrics_histogram_value(shmetrics_summary_with(sizes, NULL, 0), &count, &sum);
     CHECK(count == 1 && sum == 3);
     spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("ages"), .buckets = le, .bucket_count = 2);
-    CHECK_STATUS(shmetrics_gauge_histogram_register(segment, &spec, &ages), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_gauge_histogram_register(segment, &spec, &ages));
     const shmetrics_histogram age = shmetrics_histogram_with(ages, NULL, 0);
     shmetrics_histogram_observe(age, 1);
     shmetrics_histogram_observe(age, 3);
@@ -316,18 +308,18 @@ static void counters_that_are_set(void) {
 
 static void bounds(void) {
     double bound[4] = {7, 7, 7, 7};
-    CHECK_STATUS(shmetrics_buckets_linear(-1, 0.5, bound, 3), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_buckets_linear(-1, 0.5, bound, 3));
     CHECK(bound[0] == -1 && bound[1] == -0.5 && bound[2] == 0 && bound[3] == 7);
-    CHECK_STATUS(shmetrics_buckets_exponential(0.001, 10, bound, 3), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_buckets_exponential(0.001, 10, bound, 3));
     CHECK(bound[0] == 0.001 && bound[1] == 0.01 && bound[2] == 0.1 && bound[3] == 7);
-    CHECK_STATUS(shmetrics_buckets_linear(1, 1, NULL, 0), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_buckets_linear(1, 1, NULL, 1), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_buckets_linear(1, 0, bound, 2), SHMETRICS_STATUS_INVALID_ARGUMENT);
-    CHECK_STATUS(shmetrics_buckets_linear(1, NAN, bound, 2), SHMETRICS_STATUS_INVALID_ARGUMENT);
-    CHECK_STATUS(shmetrics_buckets_linear(1, 1, bound, SIZE_MAX), SHMETRICS_STATUS_INVALID_ARGUMENT);
-    CHECK_STATUS(shmetrics_buckets_exponential(0, 2, bound, 2), SHMETRICS_STATUS_INVALID_ARGUMENT);
-    CHECK_STATUS(shmetrics_buckets_exponential(1, 1, bound, 2), SHMETRICS_STATUS_INVALID_ARGUMENT);
-    CHECK_STATUS(shmetrics_buckets_exponential(1, 1e200, bound, 3), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_OK(shmetrics_buckets_linear(1, 1, NULL, 0));
+    CHECK_FAILS(shmetrics_buckets_linear(1, 1, NULL, 1), NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_buckets_linear(1, 0, bound, 2), INVALID_ARGUMENT);
+    CHECK_FAILS(shmetrics_buckets_linear(1, NAN, bound, 2), INVALID_ARGUMENT);
+    CHECK_FAILS(shmetrics_buckets_linear(1, 1, bound, SIZE_MAX), INVALID_ARGUMENT);
+    CHECK_FAILS(shmetrics_buckets_exponential(0, 2, bound, 2), INVALID_ARGUMENT);
+    CHECK_FAILS(shmetrics_buckets_exponential(1, 1, bound, 2), INVALID_ARGUMENT);
+    CHECK_FAILS(shmetrics_buckets_exponential(1, 1e200, bound, 3), INVALID_ARGUMENT);
 }
 
 void test_collect(void) {

@@ -17,7 +17,7 @@ static void every_status_has_a_text(void) {
 
 static void fail_with(const char *name) {
     shmetrics_reader *reader;
-    CHECK_STATUS(shmetrics_reader_open(text(name), &reader), SHMETRICS_STATUS_NOT_FOUND);
+    CHECK_FAILS(shmetrics_reader_open(text(name), &reader), NOT_FOUND);
 }
 
 static void the_detail_is_cut_to_fit(void) {

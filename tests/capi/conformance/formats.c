@@ -17,9 +17,9 @@ static char *drain(shmetrics_cursor *cursor, size_t piece, size_t *len) {
 
 static char *page_as(const shmetrics_segment *segment, shmetrics_exposition exposition, const char *only, size_t *len) {
     shmetrics_cursor *cursor = NULL;
-    CHECK_STATUS(shmetrics_segment_cursor(segment, &cursor), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_cursor_set_exposition(cursor, exposition), SHMETRICS_STATUS_OK);
-    if (only != NULL) CHECK_STATUS(shmetrics_cursor_add_filter(cursor, text(only)), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_cursor(segment, &cursor));
+    CHECK_OK(shmetrics_cursor_set_exposition(cursor, exposition));
+    if (only != NULL) CHECK_OK(shmetrics_cursor_add_filter(cursor, text(only)));
     return drain(cursor, 4096, len);
 }
 
@@ -113,12 +113,8 @@ static void pieces_from_segment_and_reader(void) {
     static const char *const only[] = {"requests_total", "seconds_sum", "build"};
     char name[64];
     snprintf(name, sizeof name, "conformance-formats-%ld", (long)getpid());
-    shmetrics_segment *segment = NULL;
+    shmetrics_segment *segment = opened(text(name));
     shmetrics_reader *reader = NULL;
-    shmetrics_options options;
-    shmetrics_options_init(&options);
-    options.name = text(name);
-    CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_OK);
     const shmetrics_counter_family requests = counters(segment, "requests", "path");
     for (int i = 0; i < 100; i++) {
         char path[16];
@@ -129,8 +125,8 @@ static void pieces_from_segment_and_reader(void) {
     shmetrics_histogram_observe(shmetrics_histogram_with(histograms(segment, "seconds", NULL, 0), NULL, 0), 1);
     shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("build"));
     shmetrics_info_family build;
-    CHECK_STATUS(shmetrics_info_register(segment, &spec, &build), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_reader_open(text(name), &reader), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_info_register(segment, &spec, &build));
+    CHECK_OK(shmetrics_reader_open(text(name), &reader));
     for (uint32_t format = SHMETRICS_FORMAT_TEXT; format <= SHMETRICS_FORMAT_PROTOBUF; format++) {
         char *whole = NULL;
         size_t whole_len = 0;
@@ -139,14 +135,11 @@ static void pieces_from_segment_and_reader(void) {
             const shmetrics_exposition exposition = {.format = format, .created = true};
             shmetrics_cursor *cursor = NULL;
             size_t len;
-            CHECK_STATUS(i % 2 ? shmetrics_reader_cursor(reader, &cursor) : shmetrics_segment_cursor(segment, &cursor),
-                SHMETRICS_STATUS_OK);
-            CHECK_STATUS(
-                shmetrics_cursor_set_exposition(cursor, (shmetrics_exposition){.escaping = 1}), SHMETRICS_STATUS_OK);
-            CHECK_STATUS(
-                shmetrics_cursor_set_exposition(cursor, exposition), SHMETRICS_STATUS_OK); /* the last one counts */
+            CHECK_OK(i % 2 ? shmetrics_reader_cursor(reader, &cursor) : shmetrics_segment_cursor(segment, &cursor));
+            CHECK_OK(shmetrics_cursor_set_exposition(cursor, (shmetrics_exposition){.escaping = 1}));
+            CHECK_OK(shmetrics_cursor_set_exposition(cursor, exposition)); /* the last one counts */
             for (size_t j = 0; j < sizeof only / sizeof *only; j++)
-                CHECK_STATUS(shmetrics_cursor_add_filter(cursor, text(only[j])), SHMETRICS_STATUS_OK);
+                CHECK_OK(shmetrics_cursor_add_filter(cursor, text(only[j])));
             char *page = drain(cursor, sizes[i / 2], &len);
             if (whole == NULL) {
                 whole = page;
@@ -162,22 +155,18 @@ static void pieces_from_segment_and_reader(void) {
         free(whole);
     }
     shmetrics_reader_free(reader);
-    CHECK_STATUS(shmetrics_segment_remove(text(name)), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_remove(text(name)));
 }
 
 /* Names in UTF-8: in quotes for who asks, and escaped for all others. */
 static void names_in_utf8(void) {
-    shmetrics_segment *segment = NULL;
-    shmetrics_options options;
-    shmetrics_options_init(&options);
-    options.open_mode = SHMETRICS_ANONYMOUS;
-    CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_OK);
+    shmetrics_segment *segment = scratch();
     const shmetrics_str labels[] = {TEXT("k.v"), TEXT("plain"), TEXT("gr\xc3\xb6\xc3\x9f\"e")};
     const shmetrics_family_spec spec =
         SHMETRICS_FAMILY_SPEC(.name = TEXT("my.requests"), .label_names = labels, .label_count = 3);
     shmetrics_counter_family family;
-    CHECK_STATUS(shmetrics_counter_register(segment, &spec, &family), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_counter_register(segment, &spec, &family), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_counter_register(segment, &spec, &family));
+    CHECK_OK(shmetrics_counter_register(segment, &spec, &family));
     const shmetrics_str values[] = {TEXT("x"), TEXT("\""), TEXT("")};
     shmetrics_counter_inc(shmetrics_counter_with(family, values, 3));
     shmetrics_counter_inc(shmetrics_counter_with(family, values, 3));
@@ -198,8 +187,8 @@ static void names_in_utf8(void) {
         const shmetrics_exposition exposition = {.format = pages[i].format, .escaping = pages[i].escaping};
         shmetrics_cursor *cursor = NULL;
         size_t len;
-        CHECK_STATUS(shmetrics_segment_cursor(segment, &cursor), SHMETRICS_STATUS_OK);
-        CHECK_STATUS(shmetrics_cursor_set_exposition(cursor, exposition), SHMETRICS_STATUS_OK);
+        CHECK_OK(shmetrics_segment_cursor(segment, &cursor));
+        CHECK_OK(shmetrics_cursor_set_exposition(cursor, exposition));
         char *page = drain(cursor, 4096, &len);
         CHECK(strstr(page, pages[i].line) != NULL);
         free(page);
@@ -207,18 +196,18 @@ static void names_in_utf8(void) {
     CHECK(shmetrics_counter_remove(family, values, 3));
     shmetrics_family_spec alike = spec;
     alike.name = TEXT("my_requests");
-    CHECK_STATUS(shmetrics_counter_register(segment, &alike, &family), SHMETRICS_STATUS_CONFLICT);
+    CHECK_FAILS(shmetrics_counter_register(segment, &alike, &family), CONFLICT);
 }
 
 static void too_late(const shmetrics_segment *segment) {
     char first[1];
     size_t len;
     shmetrics_cursor *cursor = NULL;
-    CHECK_STATUS(shmetrics_segment_cursor(segment, &cursor), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_cursor(segment, &cursor));
     CHECK(shmetrics_cursor_read(cursor, first, 1) == 1);
     const shmetrics_exposition openmetrics = {.format = SHMETRICS_FORMAT_OPENMETRICS};
-    CHECK_STATUS(shmetrics_cursor_set_exposition(cursor, openmetrics), SHMETRICS_STATUS_INVALID_ARGUMENT);
-    CHECK_STATUS(shmetrics_cursor_add_filter(cursor, TEXT("a")), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_FAILS(shmetrics_cursor_set_exposition(cursor, openmetrics), INVALID_ARGUMENT);
+    CHECK_FAILS(shmetrics_cursor_add_filter(cursor, TEXT("a")), INVALID_ARGUMENT);
     char *page = drain(cursor, 4096, &len);
     CHECK(strstr(page, "\nshmetrics_series ") != NULL && strstr(page, "# EOF\n") == NULL);
     free(page);
@@ -243,15 +232,14 @@ void test_formats(void) {
     shmetrics_cursor *cursor = NULL;
     negotiation();
     pages(segment);
-    CHECK_STATUS(shmetrics_segment_cursor(segment, &cursor), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_cursor_set_exposition(cursor, (shmetrics_exposition){.format = 99}),
-        SHMETRICS_STATUS_INVALID_ARGUMENT);
-    CHECK_STATUS(shmetrics_cursor_add_filter(cursor, TEXT("\xff")), SHMETRICS_STATUS_INVALID_NAME);
-    CHECK_STATUS(shmetrics_cursor_set_exposition(NULL, (shmetrics_exposition){0}), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_cursor_add_filter(NULL, TEXT("a")), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_cursor_add_filter(cursor, (shmetrics_str){NULL, 1}), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_cursor_set_exposition(cursor, (shmetrics_exposition){.escaping = UINT32_MAX}),
-        SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_OK(shmetrics_segment_cursor(segment, &cursor));
+    CHECK_FAILS(shmetrics_cursor_set_exposition(cursor, (shmetrics_exposition){.format = 99}), INVALID_ARGUMENT);
+    CHECK_FAILS(shmetrics_cursor_add_filter(cursor, TEXT("\xff")), INVALID_NAME);
+    CHECK_FAILS(shmetrics_cursor_set_exposition(NULL, (shmetrics_exposition){0}), NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_cursor_add_filter(NULL, TEXT("a")), NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_cursor_add_filter(cursor, (shmetrics_str){NULL, 1}), NULL_ARGUMENT);
+    CHECK_FAILS(
+        shmetrics_cursor_set_exposition(cursor, (shmetrics_exposition){.escaping = UINT32_MAX}), INVALID_ARGUMENT);
     size_t len;
     free(drain(cursor, 4096, &len));
     CHECK(len > 1000); /* what was refused has changed nothing */

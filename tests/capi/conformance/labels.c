@@ -36,7 +36,7 @@ static void values_do_not_run_together(shmetrics_segment *segment) {
     shmetrics_family_spec spec =
         SHMETRICS_FAMILY_SPEC(.name = TEXT("apart"), .help = TEXT("Help."), .label_names = names, .label_count = 2);
     shmetrics_counter_family family;
-    CHECK_STATUS(shmetrics_counter_register(segment, &spec, &family), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_counter_register(segment, &spec, &family));
     const shmetrics_str pairs[][2] = {
         {TEXT("ab"), TEXT("c")},
         {TEXT("a"), TEXT("bc")},
@@ -98,7 +98,7 @@ static void limits_overflow(shmetrics_segment *segment) {
         SHMETRICS_FAMILY_SPEC(.name = TEXT("few"), .help = TEXT("Help."), .label_names = &name, .label_count = 1);
     spec.max_series = 2;
     shmetrics_counter_family family;
-    CHECK_STATUS(shmetrics_counter_register(segment, &spec, &family), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_counter_register(segment, &spec, &family));
     const shmetrics_str values[] = {TEXT("1"), TEXT("2"), TEXT("3"), TEXT("4"), TEXT("1")};
     for (size_t i = 0; i < 5; i++) shmetrics_counter_inc(with(family, values[i]));
     CHECK_SHOWS(segment, "\nfew_total{label=\"1\"} 2\n");

@@ -41,26 +41,23 @@ static void without_memory(void *unused) {
     static char page[1 << 20], why[256];
     char name[64];
     size_t length = 0;
-    shmetrics_options options;
+    const shmetrics_options anonymous = named(TEXT(""), SHMETRICS_ANONYMOUS);
     shmetrics_segment *other;
     shmetrics_reader *reader, *late;
     shmetrics_cursor *cursor;
-    shmetrics_segment *segment;
     snprintf(name, sizeof name, "memory-%d", (int)getpid());
-    shmetrics_options_init(&options);
-    options.name = text(name);
-    CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_reader_open(text(name), &reader), SHMETRICS_STATUS_OK);
+    shmetrics_segment *segment = opened(text(name));
+    CHECK_OK(shmetrics_reader_open(text(name), &reader));
     const shmetrics_counter counter = shmetrics_counter_with(counters(segment, "early", NULL), NULL, 0);
     const shmetrics_counter_family labelled = counters(segment, "early_labelled", "label");
     const shmetrics_gauge live = shmetrics_gauge_with(gauges(segment, "early_live", SHMETRICS_GAUGE_LIVESUM), NULL, 0);
-    CHECK_STATUS(shmetrics_segment_render(segment, page, sizeof page, &length), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_render(segment, page, sizeof page, &length));
     shmetrics_cursor *before;
     shmetrics_points *points, *none;
     const shmetrics_point *point;
-    CHECK_STATUS(shmetrics_segment_cursor(segment, &before), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_cursor_points(before, &points), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_segment_cursor(segment, &before), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_cursor(segment, &before));
+    CHECK_OK(shmetrics_cursor_points(before, &points));
+    CHECK_OK(shmetrics_segment_cursor(segment, &before));
     fflush(NULL);
 
     void *later[64]; /* what a page of all label sets takes, at the end */
@@ -70,8 +67,7 @@ static void without_memory(void *unused) {
     void *all = take_all();
     const shmetrics_status want = SHMETRICS_STATUS_NO_MEMORY;
     register_some(segment, want);
-    options.open_mode = SHMETRICS_ANONYMOUS;
-    CHECK_STATUS(shmetrics_segment_open(&options, &other), want);
+    CHECK_STATUS(shmetrics_segment_open(&anonymous, &other), want);
     CHECK_STATUS(shmetrics_reader_open(text(name), &late), want);
     CHECK_STATUS(shmetrics_segment_render(segment, page, sizeof page, &length), want);
     CHECK_STATUS(shmetrics_reader_render(reader, page, sizeof page, &length), want);
@@ -92,11 +88,11 @@ static void without_memory(void *unused) {
     give_all(all);
     for (size_t i = 0; i < sizeof later / sizeof *later; i++) free(later[i]);
     register_some(segment, SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_segment_render(segment, page, sizeof page, &length), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_render(segment, page, sizeof page, &length));
     page[length < sizeof page ? length : sizeof page - 1] = '\0';
     CHECK(strstr(page, "\nearly_total 1\n") != NULL && strstr(page, "\nearly_live 7\n") != NULL);
     CHECK(strstr(page, "early_labelled_total{label=\"5999\"} 1\n") != NULL);
-    CHECK_STATUS(shmetrics_segment_remove(text(name)), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_remove(text(name)));
 }
 
 /* Address sanitizer and valgrind have an allocator of their own, which ends the process itself. */

@@ -6,38 +6,31 @@ static void exact_names(void) {
     shmetrics_segment *segment = scratch();
     shmetrics_counter_family family;
     shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("nginx_connections_accepted"), .exact_name = true);
-    CHECK_STATUS(shmetrics_counter_register(segment, &spec, &family), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_counter_register(segment, &spec, &family));
     shmetrics_counter_inc(shmetrics_counter_with(family, NULL, 0));
     CHECK_SHOWS(segment, "# TYPE nginx_connections_accepted counter\nnginx_connections_accepted 1\n");
     spec.exact_name = false;
-    CHECK_STATUS(shmetrics_counter_register(segment, &spec, &family), SHMETRICS_STATUS_CONFLICT);
+    CHECK_FAILS(shmetrics_counter_register(segment, &spec, &family), CONFLICT);
     /* An update that names it takes it as it is. */
-    CHECK_STATUS(shmetrics_counter_add_named(segment, spec.name, NULL, 0, 1), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_counter_add_named(segment, spec.name, NULL, 0, 1));
     CHECK_SHOWS(segment, "\nnginx_connections_accepted 2\n");
-    CHECK_STATUS(
-        shmetrics_counter_add_named(segment, TEXT("not_to_be"), NULL, 0, NAN), SHMETRICS_STATUS_INVALID_ARGUMENT);
-    CHECK_STATUS(
-        shmetrics_counter_add_named(segment, TEXT("not_to_be"), NULL, 0, -1), SHMETRICS_STATUS_INVALID_ARGUMENT);
-    CHECK_STATUS(
-        shmetrics_counter_add_named(segment, TEXT("not_to_be"), NULL, 0, INFINITY), SHMETRICS_STATUS_INVALID_ARGUMENT);
-    CHECK_STATUS(
-        shmetrics_histogram_observe_named(segment, TEXT("not_to_be"), NULL, 0, NAN), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_FAILS(shmetrics_counter_add_named(segment, TEXT("not_to_be"), NULL, 0, NAN), INVALID_ARGUMENT);
+    CHECK_FAILS(shmetrics_counter_add_named(segment, TEXT("not_to_be"), NULL, 0, -1), INVALID_ARGUMENT);
+    CHECK_FAILS(shmetrics_counter_add_named(segment, TEXT("not_to_be"), NULL, 0, INFINITY), INVALID_ARGUMENT);
+    CHECK_FAILS(shmetrics_histogram_observe_named(segment, TEXT("not_to_be"), NULL, 0, NAN), INVALID_ARGUMENT);
     CHECK_HIDES(segment, "not_to_be");
     CHECK(sample(segment, "shmetrics_updates_rejected_total") == 4);
-    CHECK_STATUS(shmetrics_histogram_observe_named(segment, TEXT("sizes"), NULL, 0, INFINITY), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_counter_add_named(segment, TEXT("zero"), NULL, 0, -0.0), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_histogram_observe_named(segment, TEXT("sizes"), NULL, 0, INFINITY));
+    CHECK_OK(shmetrics_counter_add_named(segment, TEXT("zero"), NULL, 0, -0.0));
     /* No other family may be called as it is in OpenMetrics. */
     shmetrics_gauge_family gauge;
     spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("nginx_connections_accepted_total"));
-    CHECK_STATUS(shmetrics_gauge_register(segment, &spec, SHMETRICS_GAUGE_SHARED, &gauge), SHMETRICS_STATUS_CONFLICT);
+    CHECK_FAILS(shmetrics_gauge_register(segment, &spec, SHMETRICS_GAUGE_SHARED, &gauge), CONFLICT);
 }
 
 static shmetrics_segment *with_bounds(uint32_t bounds, shmetrics_status expected) {
-    shmetrics_options options;
     shmetrics_segment *segment = NULL;
-    shmetrics_options_init(&options);
-    CHECK(options.bounds == SHMETRICS_BOUNDS_DEFAULT);
-    options.open_mode = SHMETRICS_ANONYMOUS;
+    shmetrics_options options = named(TEXT(""), SHMETRICS_ANONYMOUS);
     options.bounds = bounds;
     CHECK_STATUS(shmetrics_segment_open(&options, &segment), expected);
     return segment;
@@ -68,17 +61,17 @@ static void label_orders(void) {
     const shmetrics_str one_two[] = {TEXT("1"), TEXT("2")}, two_one[] = {TEXT("2"), TEXT("1")};
     shmetrics_counter_family first, second, other;
     shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("a"), .label_names = xy, .label_count = 2);
-    CHECK_STATUS(shmetrics_counter_register(segment, &spec, &first), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_counter_register(segment, &spec, &first));
     spec.label_names = yx;
-    CHECK_STATUS(shmetrics_counter_register(segment, &spec, &second), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_counter_register(segment, &spec, &other), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_counter_register(segment, &spec, &second));
+    CHECK_OK(shmetrics_counter_register(segment, &spec, &other));
     CHECK(other.p1 == second.p1);
     spec.label_names = xz;
-    CHECK_STATUS(shmetrics_counter_register(segment, &spec, &other), SHMETRICS_STATUS_CONFLICT);
+    CHECK_FAILS(shmetrics_counter_register(segment, &spec, &other), CONFLICT);
     shmetrics_counter_inc(shmetrics_counter_with(first, one_two, 2));
     shmetrics_counter_inc(shmetrics_counter_with(second, two_one, 2));
     const shmetrics_label labels[] = {{yx[0], two_one[0]}, {yx[1], two_one[1]}};
-    CHECK_STATUS(shmetrics_counter_add_named(segment, TEXT("a"), labels, 2, 1), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_counter_add_named(segment, TEXT("a"), labels, 2, 1));
     CHECK_SHOWS(segment, "\na_total{x=\"1\",y=\"2\"} 3\n");
     CHECK(!shmetrics_counter_remove(second, one_two, 2));
     CHECK(shmetrics_counter_with(second, two_one, 1).p0 == NULL);
@@ -89,8 +82,8 @@ static void label_orders(void) {
     CHECK(shmetrics_counter_clear(second) == 1);
     /* By name, of a histogram. */
     const shmetrics_label ab[] = {{TEXT("a"), TEXT("1")}, {TEXT("b"), TEXT("2")}}, ba[] = {ab[1], ab[0]};
-    CHECK_STATUS(shmetrics_histogram_observe_named(segment, TEXT("h"), ab, 2, 1), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_histogram_observe_named(segment, TEXT("h"), ba, 2, 1), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_histogram_observe_named(segment, TEXT("h"), ab, 2, 1));
+    CHECK_OK(shmetrics_histogram_observe_named(segment, TEXT("h"), ba, 2, 1));
     CHECK_SHOWS(segment, "\nh_count{a=\"1\",b=\"2\"} 2\n");
 }
 

@@ -21,14 +21,6 @@ static char *temporary(char path[64]) {
     return path;
 }
 
-static shmetrics_options named(shmetrics_str name, uint32_t how) {
-    shmetrics_options options;
-    shmetrics_options_init(&options);
-    options.name = name;
-    options.open_mode = how;
-    return options;
-}
-
 static void defaults(void) {
     shmetrics_options options;
     memset(&options, 0xff, sizeof options);
@@ -60,19 +52,19 @@ static void by_every_way(void) {
     shmetrics_segment *segment = untouched, *again = NULL;
 
     shmetrics_options attach = named(name, SHMETRICS_ATTACH), create = named(name, SHMETRICS_CREATE_NEW);
-    CHECK_STATUS(shmetrics_segment_open(&attach, &segment), SHMETRICS_STATUS_NOT_FOUND);
+    CHECK_FAILS(shmetrics_segment_open(&attach, &segment), NOT_FOUND);
     CHECK(segment == untouched);
-    CHECK_STATUS(shmetrics_segment_open(&create, &segment), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_open(&create, &segment));
     CHECK(segment != untouched && segment != NULL);
-    CHECK_STATUS(shmetrics_segment_open(&create, &again), SHMETRICS_STATUS_ALREADY_EXISTS);
+    CHECK_FAILS(shmetrics_segment_open(&create, &again), ALREADY_EXISTS);
     CHECK(again == NULL);
-    CHECK_STATUS(shmetrics_segment_open(&attach, &again), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_open(&attach, &again));
     CHECK(again == segment);
 
     shmetrics_counter_inc(shmetrics_counter_with(counters(segment, "seen_twice", NULL), NULL, 0));
     CHECK_SHOWS(again, "seen_twice_total 1\n");
-    CHECK_STATUS(shmetrics_segment_remove(name), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_segment_remove(name), SHMETRICS_STATUS_NOT_FOUND);
+    CHECK_OK(shmetrics_segment_remove(name));
+    CHECK_FAILS(shmetrics_segment_remove(name), NOT_FOUND);
     CHECK_SHOWS(segment, "seen_twice_total 1\n"); /* removed by name only: who has it keeps it */
 }
 
@@ -80,11 +72,11 @@ static void by_default(void) {
     const shmetrics_str name = unused_name();
     setenv("SHMETRICS_SEGMENT", name.data, 1);
     shmetrics_segment *segment = NULL, *same = NULL;
-    CHECK_STATUS(shmetrics_segment_open(NULL, &segment), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_open(NULL, &segment));
     unsetenv("SHMETRICS_SEGMENT");
     shmetrics_options attach = named(name, SHMETRICS_ATTACH);
-    CHECK_STATUS(shmetrics_segment_open(&attach, &same), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_segment_remove(name), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_open(&attach, &same));
+    CHECK_OK(shmetrics_segment_remove(name));
 }
 
 static void bad_names(void) {
@@ -105,9 +97,9 @@ static void bad_names(void) {
         shmetrics_options options = named(bad[i], SHMETRICS_OPEN_OR_CREATE);
         shmetrics_segment *segment = NULL;
         shmetrics_reader *reader = NULL;
-        CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_INVALID_NAME);
-        CHECK_STATUS(shmetrics_reader_open(bad[i], &reader), SHMETRICS_STATUS_INVALID_NAME);
-        CHECK_STATUS(shmetrics_segment_remove(bad[i]), SHMETRICS_STATUS_INVALID_NAME);
+        CHECK_FAILS(shmetrics_segment_open(&options, &segment), INVALID_NAME);
+        CHECK_FAILS(shmetrics_reader_open(bad[i], &reader), INVALID_NAME);
+        CHECK_FAILS(shmetrics_segment_remove(bad[i]), INVALID_NAME);
         CHECK(segment == NULL && reader == NULL);
     }
 }
@@ -115,14 +107,14 @@ static void bad_names(void) {
 static void bad_options(void) {
     shmetrics_segment *segment = NULL;
     shmetrics_options options = named(unused_name(), 4);
-    CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_FAILS(shmetrics_segment_open(&options, &segment), INVALID_ARGUMENT);
     options.open_mode = SHMETRICS_CREATE_NEW;
-    CHECK_STATUS(shmetrics_segment_open(&options, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_segment_open(&options, NULL), NULL_ARGUMENT);
 #define REFUSED(field, value) \
     do { \
         shmetrics_options changed = options; \
         changed.field = (value); \
-        CHECK_STATUS(shmetrics_segment_open(&changed, &segment), SHMETRICS_STATUS_INVALID_ARGUMENT); \
+        CHECK_FAILS(shmetrics_segment_open(&changed, &segment), INVALID_ARGUMENT); \
     } while (0)
     REFUSED(mode, 0400);
     REFUSED(mode, 04600);
@@ -137,7 +129,7 @@ static void bad_options(void) {
     REFUSED(owner, text("no-such-user"));
     shmetrics_options null_name = options;
     null_name.name = (shmetrics_str){NULL, 3};
-    CHECK_STATUS(shmetrics_segment_open(&null_name, &segment), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_segment_open(&null_name, &segment), NULL_ARGUMENT);
     CHECK(segment == NULL);
 }
 
@@ -151,22 +143,22 @@ static void other_versions_of_the_structure(void) {
         uint64_t unknown;
     } newer = {named(name, SHMETRICS_CREATE_NEW), 1};
     newer.known.struct_size = sizeof newer;
-    CHECK_STATUS(shmetrics_segment_open(&newer.known, &segment), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_FAILS(shmetrics_segment_open(&newer.known, &segment), INVALID_ARGUMENT);
     shmetrics_options older = newer.known;
     older.struct_size = offsetof(shmetrics_options, max_processes);
-    CHECK_STATUS(shmetrics_segment_open(&older, &segment), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_FAILS(shmetrics_segment_open(&older, &segment), INVALID_ARGUMENT);
     CHECK(segment == NULL);
     /* One of the first release is as long as that one's, and is taken; what comes behind is not
      * read. */
     older.struct_size = offsetof(shmetrics_options, group);
     older.group = text("no-such-group");
-    CHECK_STATUS(shmetrics_segment_open(&older, &segment), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_segment_remove(name), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_open(&older, &segment));
+    CHECK_OK(shmetrics_segment_remove(name));
     newer.unknown = 0;
     segment = NULL;
-    CHECK_STATUS(shmetrics_segment_open(&newer.known, &segment), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_open(&newer.known, &segment));
     CHECK(segment != NULL);
-    CHECK_STATUS(shmetrics_segment_remove(name), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_remove(name));
 }
 
 /* A child counts and dies; then nobody uses the segment, and who asks for it gets a new one. */
@@ -182,11 +174,11 @@ static void unused_or_not(void) {
     }
     CHECK(waitpid(pid, &status, 0) == pid && status == 0);
     options.reset_if_unused = 1;
-    CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_open(&options, &segment));
     CHECK(shmetrics_counter_value(shmetrics_counter_with(counters(segment, "left", NULL), NULL, 0)) == 0);
-    CHECK_STATUS(shmetrics_segment_open(&options, &same), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_open(&options, &same));
     CHECK(same == segment);
-    CHECK_STATUS(shmetrics_segment_remove(options.name), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_remove(options.name));
 }
 
 static void no_segment_there(void) {
@@ -197,10 +189,10 @@ static void no_segment_there(void) {
     shmetrics_segment *segment = NULL;
     shmetrics_reader *reader = NULL;
     shmetrics_options options = named(text(path), SHMETRICS_OPEN_OR_CREATE);
-    CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_NOT_A_SEGMENT);
-    CHECK_STATUS(shmetrics_reader_open(text(path), &reader), SHMETRICS_STATUS_NOT_A_SEGMENT);
+    CHECK_FAILS(shmetrics_segment_open(&options, &segment), NOT_A_SEGMENT);
+    CHECK_FAILS(shmetrics_reader_open(text(path), &reader), NOT_A_SEGMENT);
     unlink(path);
-    CHECK_STATUS(shmetrics_reader_open(text(path), &reader), SHMETRICS_STATUS_NOT_FOUND);
+    CHECK_FAILS(shmetrics_reader_open(text(path), &reader), NOT_FOUND);
     CHECK(segment == NULL && reader == NULL);
 }
 
@@ -212,10 +204,10 @@ static void on_a_disk(void) {
     snprintf(path, sizeof path, "%s/segment", directory);
     shmetrics_segment *segment = NULL;
     shmetrics_options options = named(text(path), SHMETRICS_CREATE_NEW);
-    if (fs.f_type != TMPFS_MAGIC) CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_NOT_TMPFS);
+    if (fs.f_type != TMPFS_MAGIC) CHECK_FAILS(shmetrics_segment_open(&options, &segment), NOT_TMPFS);
     options.allow_disk = 1;
-    CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_segment_remove(text(path)), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_open(&options, &segment));
+    CHECK_OK(shmetrics_segment_remove(text(path)));
     CHECK(rmdir(directory) == 0);
 }
 
@@ -223,15 +215,15 @@ static void open_as_somebody_else(void *name) {
     shmetrics_segment *segment = NULL;
     shmetrics_options options = named(text(name), SHMETRICS_ATTACH);
     CHECK(setgid(65534) == 0 && setuid(65534) == 0);
-    CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_PERMISSION);
+    CHECK_FAILS(shmetrics_segment_open(&options, &segment), PERMISSION);
     CHECK(segment == NULL);
 }
 
 /* In a process of its own: what a process has mapped, its children have. */
 static void make(void *name) {
+    const shmetrics_options options = named(text(name), SHMETRICS_CREATE_NEW);
     shmetrics_segment *segment = NULL;
-    shmetrics_options options = named(text(name), SHMETRICS_CREATE_NEW);
-    CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_open(&options, &segment));
 }
 
 static void of_another_user(void) {
@@ -241,7 +233,7 @@ static void of_another_user(void) {
     snprintf(path, sizeof path, "%s/segment", directory);
     CHECK(in_child(make, path));
     CHECK(in_child(open_as_somebody_else, path));
-    CHECK_STATUS(shmetrics_segment_remove(text(path)), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_remove(text(path)));
     CHECK(rmdir(directory) == 0);
 }
 
@@ -255,7 +247,7 @@ void test_open(void) {
     no_segment_there();
     on_a_disk();
     of_another_user();
-    CHECK_STATUS(shmetrics_segment_set_identity(NULL, 1), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_segment_attach_process(NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_segment_set_identity(NULL, 1), NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_segment_attach_process(NULL), NULL_ARGUMENT);
     unused_or_not();
 }

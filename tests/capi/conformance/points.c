@@ -8,15 +8,15 @@ static int same(shmetrics_str got, const char *wanted) {
 static shmetrics_points *points_of(const shmetrics_segment *segment, const char *only) {
     shmetrics_cursor *cursor = NULL;
     shmetrics_points *points = NULL;
-    CHECK_STATUS(shmetrics_segment_cursor(segment, &cursor), SHMETRICS_STATUS_OK);
-    if (only) CHECK_STATUS(shmetrics_cursor_add_filter(cursor, text(only)), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_cursor_points(cursor, &points), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_cursor(segment, &cursor));
+    if (only) CHECK_OK(shmetrics_cursor_add_filter(cursor, text(only)));
+    CHECK_OK(shmetrics_cursor_points(cursor, &points));
     return points;
 }
 
 static const shmetrics_point *next(shmetrics_points *points) {
     const shmetrics_point *point = NULL;
-    CHECK_STATUS(shmetrics_points_next(points, &point), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_points_next(points, &point));
     return point;
 }
 
@@ -88,7 +88,7 @@ static void all_types(void) {
     shmetrics_family_spec spec =
         SHMETRICS_FAMILY_SPEC(.name = TEXT("requests"), .help = TEXT("Help."), .label_names = names, .label_count = 2);
     shmetrics_counter_family counter;
-    CHECK_STATUS(shmetrics_counter_register(segment, &spec, &counter), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_counter_register(segment, &spec, &counter));
     const shmetrics_counter requests = shmetrics_counter_with(counter, values, 2);
     const shmetrics_label trace = {TEXT("trace_id"), TEXT("abc")};
     shmetrics_counter_add_with_exemplar(requests, 1, &trace, 1);
@@ -102,28 +102,28 @@ static void all_types(void) {
     spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("latency_seconds"), .unit = TEXT("seconds"), .buckets = bounds,
         .bucket_count = 2, .native_factor = 1.1);
     shmetrics_histogram_family histogram;
-    CHECK_STATUS(shmetrics_histogram_register(segment, &spec, &histogram), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_histogram_register(segment, &spec, &histogram));
     for (size_t i = 0; i < 4; i++)
         shmetrics_histogram_observe(shmetrics_histogram_with(histogram, NULL, 0), observed[i]);
     one(segment, "latency_seconds", a_histogram);
 
     spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("size"), .quantiles = &half, .quantile_count = 1);
     shmetrics_summary_family summary;
-    CHECK_STATUS(shmetrics_summary_register(segment, &spec, &summary), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_summary_register(segment, &spec, &summary));
     for (int i = 1; i <= 100; i++) shmetrics_histogram_observe(shmetrics_summary_with(summary, NULL, 0), i);
     one(segment, "size", a_summary);
 
     const shmetrics_str state_names[] = {TEXT("on"), TEXT("off")};
     spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("feature"), .states = state_names, .state_count = 2);
     shmetrics_states_family states;
-    CHECK_STATUS(shmetrics_state_set_register(segment, &spec, &states), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_state_set_register(segment, &spec, &states));
     shmetrics_state_set_set(shmetrics_states_with(states, NULL, 0), 1, true);
     one(segment, "feature", a_state_set);
 
     const shmetrics_str version = TEXT("version"), number = TEXT("1.2.3");
     spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("build"), .label_names = &version, .label_count = 1);
     shmetrics_info_family info;
-    CHECK_STATUS(shmetrics_info_register(segment, &spec, &info), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_info_register(segment, &spec, &info));
     shmetrics_info_with(info, &number, 1);
     one(segment, "build", an_info);
 }
@@ -168,35 +168,31 @@ static void many(void) {
 static void by_a_reader_and_wrongly(void) {
     char name[64], buffer[16];
     snprintf(name, sizeof name, "conformance-points-%ld", (long)getpid());
-    shmetrics_options options;
-    shmetrics_segment *segment;
-    shmetrics_options_init(&options);
-    options.name = text(name);
-    CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_OK);
+    shmetrics_segment *segment = opened(text(name));
     shmetrics_counter_inc(shmetrics_counter_with(counters(segment, "jobs", NULL), NULL, 0));
     shmetrics_reader *reader;
     shmetrics_cursor *cursor;
     shmetrics_points *points;
-    CHECK_STATUS(shmetrics_reader_open(text(name), &reader), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_reader_cursor(reader, &cursor), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_cursor_points(NULL, &points), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_cursor_points(cursor, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_cursor_points(cursor, &points), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_reader_open(text(name), &reader));
+    CHECK_OK(shmetrics_reader_cursor(reader, &cursor));
+    CHECK_FAILS(shmetrics_cursor_points(NULL, &points), NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_cursor_points(cursor, NULL), NULL_ARGUMENT);
+    CHECK_OK(shmetrics_cursor_points(cursor, &points));
     const shmetrics_point *point = NULL;
-    CHECK_STATUS(shmetrics_points_next(NULL, &point), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_points_next(points, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_points_next(NULL, &point), NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_points_next(points, NULL), NULL_ARGUMENT);
     point = next(points);
     CHECK(point && same(point->family->name, "jobs") && point->whole == 1);
     shmetrics_points_free(points);
     shmetrics_points_free(NULL);
 
-    CHECK_STATUS(shmetrics_reader_cursor(reader, &cursor), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_reader_cursor(reader, &cursor));
     CHECK(shmetrics_cursor_read(cursor, buffer, sizeof buffer) == sizeof buffer);
-    CHECK_STATUS(shmetrics_cursor_points(cursor, &points), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_FAILS(shmetrics_cursor_points(cursor, &points), INVALID_ARGUMENT);
     CHECK(shmetrics_cursor_read(cursor, buffer, sizeof buffer) == sizeof buffer); /* it is still there */
     shmetrics_cursor_free(cursor);
     shmetrics_reader_free(reader);
-    CHECK_STATUS(shmetrics_segment_remove(text(name)), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_remove(text(name)));
 }
 
 static void by_pointer(void) {
@@ -232,7 +228,7 @@ static void by_pointer(void) {
 
     shmetrics_summary_family summary_family;
     const shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("size"));
-    CHECK_STATUS(shmetrics_summary_register(segment, &spec, &summary_family), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_summary_register(segment, &spec, &summary_family));
     shmetrics_summary_with_p(&summary_family, NULL, 0, &histogram);
     shmetrics_histogram_observe_p(&histogram, 8);
     CHECK(sample(segment, "size_sum") == 8);

@@ -7,12 +7,9 @@ static double stale(const shmetrics_segment *segment) { return sample(segment, "
 
 static shmetrics_segment *open_as(shmetrics_str name, uint64_t revision) {
     shmetrics_segment *segment = NULL;
-    shmetrics_options options;
-    shmetrics_options_init(&options);
-    CHECK(options.revision == 0);
-    options.name = name;
+    shmetrics_options options = named(name, SHMETRICS_OPEN_OR_CREATE);
     options.revision = revision;
-    CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_open(&options, &segment));
     return segment;
 }
 
@@ -23,12 +20,12 @@ static void unregistered(void) {
     shmetrics_counter_inc(old);
     shmetrics_counter_inc(one);
     bool done = false;
-    CHECK_STATUS(shmetrics_unregister(segment, TEXT("c_total"), &done), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_unregister(segment, TEXT("c_total"), &done));
     CHECK(done && shmetrics_counter_is_removed(old));
     CHECK_HIDES(segment, "c_total{");
-    CHECK_STATUS(shmetrics_unregister(segment, TEXT("bare"), NULL), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_unregister(segment, TEXT("bare"), NULL));
     CHECK_HIDES(segment, "bare");
-    CHECK_STATUS(shmetrics_unregister(segment, TEXT("c"), &done), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_unregister(segment, TEXT("c"), &done));
     CHECK(!done);
     shmetrics_counter_add_u64(old, 5);
     shmetrics_counter_add(one, 0.5);
@@ -39,7 +36,7 @@ static void unregistered(void) {
     shmetrics_gauge_set(gauge, 7);
     shmetrics_counter_inc(old);
     CHECK(sample(segment, "c") == 7 && stale(segment) == 4);
-    CHECK_STATUS(shmetrics_unregister(segment, TEXT("c"), NULL), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_unregister(segment, TEXT("c"), NULL));
     shmetrics_gauge_set(gauge, 8);
     CHECK(stale(segment) == 5);
 }
@@ -48,13 +45,13 @@ static void wrong_arguments(void) {
     shmetrics_segment *segment = scratch();
     const shmetrics_str bad = {NULL, 1};
     bool done = true;
-    CHECK_STATUS(shmetrics_unregister(NULL, TEXT("c"), &done), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_unregister(NULL, TEXT("c"), NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_unregister(segment, bad, &done), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_unregister(NULL, TEXT("c"), &done), NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_unregister(NULL, TEXT("c"), NULL), NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_unregister(segment, bad, &done), NULL_ARGUMENT);
     CHECK(done); /* outputs are written on success only */
-    CHECK_STATUS(shmetrics_unregister(segment, (shmetrics_str){NULL, 0}, &done), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_unregister(segment, (shmetrics_str){NULL, 0}, &done));
     CHECK(!done);
-    CHECK_STATUS(shmetrics_segment_is_in_use(bad, &done), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_segment_is_in_use(bad, &done), NULL_ARGUMENT);
 }
 
 /* Registers h by the spec, with one label or two, and observes once. */
@@ -63,7 +60,7 @@ static shmetrics_histogram observed(shmetrics_segment *segment, shmetrics_family
     spec.label_names = names;
     spec.label_count = labels;
     shmetrics_histogram_family family;
-    CHECK_STATUS(shmetrics_histogram_register(segment, &spec, &family), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_histogram_register(segment, &spec, &family));
     const shmetrics_histogram histogram = shmetrics_histogram_with(family, AB, labels);
     shmetrics_histogram_observe(histogram, 1);
     return histogram;
@@ -77,7 +74,7 @@ static void replaced(void) {
     shmetrics_histogram_family family;
     spec.buckets = le;
     spec.bucket_count = 2;
-    CHECK_STATUS(shmetrics_histogram_register(segment, &spec, &family), SHMETRICS_STATUS_CONFLICT);
+    CHECK_FAILS(shmetrics_histogram_register(segment, &spec, &family), CONFLICT);
     CHECK_SHOWS(segment, "\nh_count{x=\"a\"} 1\n");
     spec.help = TEXT("New.");
     spec.replace = true;
@@ -97,7 +94,7 @@ static void replaced(void) {
     /* By another type. */
     shmetrics_family_spec counter = SHMETRICS_FAMILY_SPEC(.name = TEXT("h"), .replace = true);
     shmetrics_counter_family as_counter;
-    CHECK_STATUS(shmetrics_counter_register(segment, &counter, &as_counter), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_counter_register(segment, &counter, &as_counter));
     shmetrics_counter_inc(shmetrics_counter_with(as_counter, NULL, 0));
     shmetrics_histogram_observe(new, 1);
     CHECK_SHOWS(segment, "\nh_total 1\n");
@@ -110,12 +107,12 @@ static void earlier(void *name) {
     shmetrics_segment *segment = open_as(text(name), 1);
     shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("c"), .replace = true);
     shmetrics_counter_family family;
-    CHECK_STATUS(shmetrics_counter_register(segment, &spec, &family), SHMETRICS_STATUS_CONFLICT);
+    CHECK_FAILS(shmetrics_counter_register(segment, &spec, &family), CONFLICT);
     char why[512];
     shmetrics_last_error(why, sizeof why);
     CHECK(strstr(why, "later revision") != NULL);
     bool done = true;
-    CHECK_STATUS(shmetrics_unregister(segment, spec.name, &done), SHMETRICS_STATUS_CONFLICT);
+    CHECK_FAILS(shmetrics_unregister(segment, spec.name, &done), CONFLICT);
     CHECK(done);
 }
 
@@ -125,8 +122,8 @@ static void later(void *name) {
     shmetrics_segment *segment = open_as(text(name), 0);
     shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("c"), .replace = true);
     shmetrics_counter_family family;
-    CHECK_STATUS(shmetrics_counter_register(segment, &spec, &family), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_unregister(segment, spec.name, NULL), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_counter_register(segment, &spec, &family));
+    CHECK_OK(shmetrics_unregister(segment, spec.name, NULL));
 }
 
 static void revisions(void) {
@@ -141,7 +138,7 @@ static void revisions(void) {
     shmetrics_counter_inc(counter);
     CHECK_HIDES(segment, "c_total{");
     CHECK(stale(segment) == 1 && shmetrics_counter_is_removed(counter));
-    CHECK_STATUS(shmetrics_segment_remove(text(name)), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_remove(text(name)));
 }
 
 void test_redefine(void) {

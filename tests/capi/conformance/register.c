@@ -20,13 +20,13 @@ static void null_arguments(shmetrics_segment *segment) {
     shmetrics_histogram_family histogram;
     REFUSED(NULL, &spec, SHMETRICS_STATUS_NULL_ARGUMENT);
     REFUSED(segment, NULL, SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_counter_register(segment, &spec, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_gauge_register(NULL, &spec, 0, &gauge), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_gauge_register(segment, NULL, 0, &gauge), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_gauge_register(segment, &spec, 0, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_histogram_register(NULL, &spec, &histogram), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_histogram_register(segment, NULL, &histogram), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_histogram_register(segment, &spec, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_counter_register(segment, &spec, NULL), NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_gauge_register(NULL, &spec, 0, &gauge), NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_gauge_register(segment, NULL, 0, &gauge), NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_gauge_register(segment, &spec, 0, NULL), NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_histogram_register(NULL, &spec, &histogram), NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_histogram_register(segment, NULL, &histogram), NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_histogram_register(segment, &spec, NULL), NULL_ARGUMENT);
 
     shmetrics_family_spec hollow = spec;
     hollow.label_count = 1; /* names NULL */
@@ -36,7 +36,7 @@ static void null_arguments(shmetrics_segment *segment) {
     REFUSED(segment, &hollow, SHMETRICS_STATUS_NULL_ARGUMENT);
     hollow = spec;
     hollow.bucket_count = 1;
-    CHECK_STATUS(shmetrics_histogram_register(segment, &hollow, &histogram), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_histogram_register(segment, &hollow, &histogram), NULL_ARGUMENT);
 }
 
 static void bad_metric_names(shmetrics_segment *segment) {
@@ -64,7 +64,7 @@ static void bad_metric_names(shmetrics_segment *segment) {
     shmetrics_counter_family family;
     shmetrics_family_spec longest = valid();
     longest.name = (shmetrics_str){long_name, sizeof long_name - 1};
-    CHECK_STATUS(shmetrics_counter_register(segment, &longest, &family), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_counter_register(segment, &longest, &family));
 }
 
 /* Which differences of a spec conflict, and which do not. */
@@ -75,7 +75,7 @@ static void differences(shmetrics_segment *segment) {
     const shmetrics_family_spec made = SHMETRICS_FAMILY_SPEC(.name = TEXT("differs_seconds"), .help = TEXT("Help."),
         .unit = TEXT("seconds"), .label_names = &label, .label_count = 1, .buckets = le, .bucket_count = 2,
         .native_factor = 1.5, .expire_after_seconds = 60);
-    CHECK_STATUS(shmetrics_histogram_register(segment, &made, &histogram), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_histogram_register(segment, &made, &histogram));
 #define WITH(change, expected) \
     do { \
         shmetrics_family_spec spec = made; \
@@ -154,7 +154,7 @@ static void sizes_of_the_spec(shmetrics_segment *segment) {
     shmetrics_counter_family family;
     longer.spec.struct_size = sizeof longer;
     longer.spec.name = TEXT("longer");
-    CHECK_STATUS(shmetrics_counter_register(segment, &longer.spec, &family), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_counter_register(segment, &longer.spec, &family));
     longer.later = 1;
     REFUSED(segment, &longer.spec, SHMETRICS_STATUS_INVALID_ARGUMENT);
     const size_t wrong[] = {0, 1, sizeof(shmetrics_family_spec) - 8, 1 << 20, SIZE_MAX};
@@ -171,14 +171,14 @@ static void times(shmetrics_segment *segment) {
     shmetrics_counter_family family;
     shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("timed"), .label_names = &label, .label_count = 1,
         .expire_after_seconds = 0.25, .exemplar_interval_seconds = 1e-9);
-    CHECK_STATUS(shmetrics_counter_register(segment, &spec, &family), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_counter_register(segment, &spec, &family));
     spec.expire_after_seconds = 1;
-    CHECK_STATUS(shmetrics_counter_register(segment, &spec, &family), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_counter_register(segment, &spec, &family));
     spec.expire_after_seconds = 1.5;
-    CHECK_STATUS(shmetrics_counter_register(segment, &spec, &family), SHMETRICS_STATUS_CONFLICT);
+    CHECK_FAILS(shmetrics_counter_register(segment, &spec, &family), CONFLICT);
     spec.name = TEXT("timed_long");
     spec.expire_after_seconds = INFINITY; /* as long as there is */
-    CHECK_STATUS(shmetrics_counter_register(segment, &spec, &family), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_counter_register(segment, &spec, &family));
     const double wrong[] = {-1, -1e-9, -INFINITY, NAN};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         shmetrics_family_spec negative = valid();
@@ -190,7 +190,7 @@ static void times(shmetrics_segment *segment) {
         shmetrics_summary_family summary;
         negative = valid();
         negative.quantile_max_age_seconds = wrong[i];
-        CHECK_STATUS(shmetrics_summary_register(segment, &negative, &summary), SHMETRICS_STATUS_INVALID_ARGUMENT);
+        CHECK_FAILS(shmetrics_summary_register(segment, &negative, &summary), INVALID_ARGUMENT);
     }
 }
 
@@ -219,7 +219,7 @@ static void bad_label_names(shmetrics_segment *segment) {
     spec.label_names = le;
     spec.label_count = 1;
     shmetrics_histogram_family histogram;
-    CHECK_STATUS(shmetrics_histogram_register(segment, &spec, &histogram), SHMETRICS_STATUS_INVALID_NAME);
+    CHECK_FAILS(shmetrics_histogram_register(segment, &spec, &histogram), INVALID_NAME);
     static shmetrics_str many[65];
     for (size_t i = 0; i < 65; i++) many[i] = TEXT("x");
     spec.label_names = many;
@@ -241,14 +241,13 @@ static void bad_texts_and_numbers(shmetrics_segment *segment) {
 
     shmetrics_gauge_family gauge;
     spec = valid();
-    CHECK_STATUS(shmetrics_gauge_register(segment, &spec, SHMETRICS_GAUGE_LIVEMOSTRECENT + 1, &gauge),
-        SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_FAILS(shmetrics_gauge_register(segment, &spec, SHMETRICS_GAUGE_LIVEMOSTRECENT + 1, &gauge), INVALID_ARGUMENT);
     const double bad[][2] = {{2, 1}, {1, 1}, {NAN, 1}, {INFINITY, 1}, {-INFINITY, 1}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         shmetrics_histogram_family histogram;
         spec.buckets = bad[i];
         spec.bucket_count = 2;
-        CHECK_STATUS(shmetrics_histogram_register(segment, &spec, &histogram), SHMETRICS_STATUS_INVALID_ARGUMENT);
+        CHECK_FAILS(shmetrics_histogram_register(segment, &spec, &histogram), INVALID_ARGUMENT);
     }
 }
 
@@ -261,44 +260,44 @@ static void twice(shmetrics_segment *segment) {
     spec.label_count = 2;
     const shmetrics_str values[] = {TEXT("1"), TEXT("2")};
     shmetrics_counter_family first, second;
-    CHECK_STATUS(shmetrics_counter_register(segment, &spec, &first), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_counter_register(segment, &spec, &second), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_counter_register(segment, &spec, &first));
+    CHECK_OK(shmetrics_counter_register(segment, &spec, &second));
     shmetrics_counter_inc(shmetrics_counter_with(first, values, 2));
     shmetrics_counter_inc(shmetrics_counter_with(second, values, 2));
     CHECK_SHOWS(segment, "valid_total{a=\"1\",b=\"2\"} 2\n");
 
     other = spec;
     other.label_names = swapped; /* the same set is the same family: see naming.c */
-    CHECK_STATUS(shmetrics_counter_register(segment, &other, &second), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_counter_register(segment, &other, &second));
     other.label_count = 1;
     REFUSED(segment, &other, SHMETRICS_STATUS_CONFLICT);
     shmetrics_gauge_family gauge;
-    CHECK_STATUS(shmetrics_gauge_register(segment, &spec, 0, &gauge), SHMETRICS_STATUS_CONFLICT);
+    CHECK_FAILS(shmetrics_gauge_register(segment, &spec, 0, &gauge), CONFLICT);
     other = valid();
     other.name = TEXT("valid_total"); /* the sample name of the counter above */
-    CHECK_STATUS(shmetrics_gauge_register(segment, &other, 0, &gauge), SHMETRICS_STATUS_CONFLICT);
+    CHECK_FAILS(shmetrics_gauge_register(segment, &other, 0, &gauge), CONFLICT);
 
     other.name = TEXT("level");
-    CHECK_STATUS(shmetrics_gauge_register(segment, &other, SHMETRICS_GAUGE_MAX, &gauge), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_gauge_register(segment, &other, SHMETRICS_GAUGE_MAX, &gauge), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_gauge_register(segment, &other, SHMETRICS_GAUGE_MIN, &gauge), SHMETRICS_STATUS_CONFLICT);
+    CHECK_OK(shmetrics_gauge_register(segment, &other, SHMETRICS_GAUGE_MAX, &gauge));
+    CHECK_OK(shmetrics_gauge_register(segment, &other, SHMETRICS_GAUGE_MAX, &gauge));
+    CHECK_FAILS(shmetrics_gauge_register(segment, &other, SHMETRICS_GAUGE_MIN, &gauge), CONFLICT);
 
     shmetrics_histogram_family histogram;
     other = valid();
     other.name = TEXT("sizes");
     other.buckets = buckets;
     other.bucket_count = 3;
-    CHECK_STATUS(shmetrics_histogram_register(segment, &other, &histogram), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_histogram_register(segment, &other, &histogram), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_histogram_register(segment, &other, &histogram));
+    CHECK_OK(shmetrics_histogram_register(segment, &other, &histogram));
     other.bucket_count = 2;
-    CHECK_STATUS(shmetrics_histogram_register(segment, &other, &histogram), SHMETRICS_STATUS_CONFLICT);
+    CHECK_FAILS(shmetrics_histogram_register(segment, &other, &histogram), CONFLICT);
 }
 
 #define REFUSES(kind, type, ...) \
     do { \
         shmetrics_##type##_family of_kind; \
         const shmetrics_family_spec wrong = SHMETRICS_FAMILY_SPEC(.name = TEXT("wrong"), __VA_ARGS__); \
-        CHECK_STATUS(shmetrics_##kind##_register(segment, &wrong, &of_kind), SHMETRICS_STATUS_INVALID_ARGUMENT); \
+        CHECK_FAILS(shmetrics_##kind##_register(segment, &wrong, &of_kind), INVALID_ARGUMENT); \
     } while (0)
 
 /* What families of a type do not have is an error, and not ignored. */
@@ -337,14 +336,12 @@ static void impossible_lengths(shmetrics_segment *segment) {
             SHMETRICS_FAMILY_SPEC(.buckets = &bound, .bucket_count = n / 8)};
         for (size_t j = 0; j < sizeof specs / sizeof *specs; j++) {
             if (j > 0) specs[j].name = TEXT("impossible");
-            CHECK_STATUS(
-                shmetrics_histogram_register(segment, &specs[j], &histogram), SHMETRICS_STATUS_INVALID_ARGUMENT);
+            CHECK_FAILS(shmetrics_histogram_register(segment, &specs[j], &histogram), INVALID_ARGUMENT);
         }
-        CHECK_STATUS(shmetrics_segment_remove(text), SHMETRICS_STATUS_INVALID_ARGUMENT);
-        CHECK_STATUS(shmetrics_counter_add_named(segment, text, NULL, 0, 1), SHMETRICS_STATUS_INVALID_ARGUMENT);
+        CHECK_FAILS(shmetrics_segment_remove(text), INVALID_ARGUMENT);
+        CHECK_FAILS(shmetrics_counter_add_named(segment, text, NULL, 0, 1), INVALID_ARGUMENT);
         const shmetrics_label label = {TEXT("a"), TEXT("b")};
-        CHECK_STATUS(shmetrics_counter_add_named(segment, TEXT("impossible"), &label, n / 16, 1),
-            SHMETRICS_STATUS_INVALID_ARGUMENT);
+        CHECK_FAILS(shmetrics_counter_add_named(segment, TEXT("impossible"), &label, n / 16, 1), INVALID_ARGUMENT);
     }
     CHECK_HIDES(segment, "impossible");
 }

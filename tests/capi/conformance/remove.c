@@ -28,7 +28,7 @@ static void gauge_sets(void) {
     const shmetrics_str names[] = {TEXT("label")};
     shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("g"), .label_names = names, .label_count = 1);
     shmetrics_gauge_family family;
-    CHECK_STATUS(shmetrics_gauge_register(segment, &spec, SHMETRICS_GAUGE_LIVESUM, &family), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_gauge_register(segment, &spec, SHMETRICS_GAUGE_LIVESUM, &family));
     const shmetrics_gauge old = shmetrics_gauge_with(family, &A, 1);
     shmetrics_gauge_set(old, 3);
     CHECK(sample(segment, "g{label=\"a\"}") == 3);
@@ -45,7 +45,7 @@ static void histogram_sets(void) {
     shmetrics_family_spec spec =
         SHMETRICS_FAMILY_SPEC(.name = TEXT("h"), .label_names = names, .label_count = 1, .expire_after_seconds = 1);
     shmetrics_histogram_family family;
-    CHECK_STATUS(shmetrics_histogram_register(segment, &spec, &family), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_histogram_register(segment, &spec, &family));
     const shmetrics_histogram old = shmetrics_histogram_with(family, &A, 1);
     shmetrics_histogram_observe(old, 3);
     CHECK(shmetrics_histogram_remove(family, &A, 1) && shmetrics_histogram_is_removed(old));
@@ -83,41 +83,32 @@ static void trouble(void) {
 
 static void is_one_more(void *segment) { CHECK(shmetrics_segment_attached(segment) == 2); }
 
-static void make_and_end(void *name) {
-    shmetrics_segment *segment = NULL;
-    shmetrics_options options;
-    shmetrics_options_init(&options);
-    options.name = text(name);
-    CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_OK);
-}
+static void make_and_end(void *name) { (void)opened(text(name)); }
 
 static void users(void) {
     shmetrics_segment *segment = scratch();
     CHECK(shmetrics_segment_is_current(segment) && shmetrics_segment_is_current(NULL));
     CHECK(shmetrics_segment_attached(segment) == 1 && shmetrics_segment_attached(NULL) == -1);
     bool in_use = true;
-    CHECK_STATUS(shmetrics_segment_is_in_use(text("none-of-this-name"), &in_use), SHMETRICS_STATUS_NOT_FOUND);
-    CHECK_STATUS(shmetrics_segment_is_in_use(text("none-of-this-name"), NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_segment_is_in_use(text("none-of-this-name"), &in_use), NOT_FOUND);
+    CHECK_FAILS(shmetrics_segment_is_in_use(text("none-of-this-name"), NULL), NULL_ARGUMENT);
 
     char name[64], left[64];
     snprintf(name, sizeof name, "conformance-users-%d", (int)getpid());
     snprintf(left, sizeof left, "conformance-left-%d", (int)getpid());
-    shmetrics_options options;
-    shmetrics_options_init(&options);
-    options.name = text(name);
-    CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_OK);
+    segment = opened(text(name));
     in_use = false;
-    CHECK_STATUS(shmetrics_segment_is_in_use(options.name, &in_use), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_is_in_use(text(name), &in_use));
     CHECK(in_use && shmetrics_segment_is_current(segment));
     CHECK(in_child(is_one_more, segment));
     CHECK(shmetrics_segment_attached(segment) == 1);
     CHECK(in_child(make_and_end, left));
-    CHECK_STATUS(shmetrics_segment_is_in_use(text(left), &in_use), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_is_in_use(text(left), &in_use));
     CHECK(!in_use);
-    CHECK_STATUS(shmetrics_segment_remove(text(left)), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_segment_remove(options.name), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_remove(text(left)));
+    CHECK_OK(shmetrics_segment_remove(text(name)));
     CHECK(!shmetrics_segment_is_current(segment));
-    CHECK_STATUS(shmetrics_segment_is_in_use(options.name, &in_use), SHMETRICS_STATUS_NOT_FOUND);
+    CHECK_FAILS(shmetrics_segment_is_in_use(text(name), &in_use), NOT_FOUND);
     char said[400];
     CHECK(shmetrics_segment_next_warning(segment, said, sizeof said) > 0
         && strstr(said, "was removed or replaced") != NULL);

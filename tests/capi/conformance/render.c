@@ -28,11 +28,7 @@ static void check_same_page(const char *got, const char *expected, const char *h
 }
 
 static shmetrics_segment *with_content(shmetrics_str name) {
-    shmetrics_segment *segment = NULL;
-    shmetrics_options options;
-    shmetrics_options_init(&options);
-    options.name = name;
-    CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_OK);
+    shmetrics_segment *segment = opened(name);
     shmetrics_counter_family family = counters(segment, "requests", "path");
     for (int i = 0; i < 100; i++) {
         char path[16];
@@ -68,8 +64,8 @@ static void pieces_make_the_page(const shmetrics_segment *segment, const shmetri
     const size_t sizes[] = {1, 2, 7, 64, 4096, 1 << 20};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         shmetrics_cursor *of_segment = NULL, *of_reader = NULL;
-        CHECK_STATUS(shmetrics_segment_cursor(segment, &of_segment), SHMETRICS_STATUS_OK);
-        CHECK_STATUS(shmetrics_reader_cursor(reader, &of_reader), SHMETRICS_STATUS_OK);
+        CHECK_OK(shmetrics_segment_cursor(segment, &of_segment));
+        CHECK_OK(shmetrics_reader_cursor(reader, &of_reader));
         char *a = by_cursor(of_segment, sizes[i]), *b = by_cursor(of_reader, sizes[i]);
         check_same_page(a, whole, "by a segment's cursor");
         check_same_page(b, whole, "by a reader's cursor");
@@ -82,7 +78,7 @@ static void pieces_make_the_page(const shmetrics_segment *segment, const shmetri
 static void an_abandoned_cursor(const shmetrics_segment *segment) {
     char buffer[1];
     shmetrics_cursor *cursor = NULL;
-    CHECK_STATUS(shmetrics_segment_cursor(segment, &cursor), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_cursor(segment, &cursor));
     CHECK(shmetrics_cursor_read(cursor, buffer, 1) == 1);
     CHECK(shmetrics_cursor_read(cursor, NULL, 0) == 0);
     CHECK(shmetrics_cursor_read(cursor, buffer, 1) == 1); /* no room was not the end */
@@ -92,14 +88,14 @@ static void an_abandoned_cursor(const shmetrics_segment *segment) {
 static void too_small_a_buffer(const shmetrics_segment *segment, const shmetrics_reader *reader) {
     size_t len = 0, reader_len = 0;
     char tiny[2] = "?";
-    CHECK_STATUS(shmetrics_segment_render(segment, NULL, 0, &len), SHMETRICS_STATUS_BUFFER_TOO_SMALL);
-    CHECK_STATUS(shmetrics_reader_render(reader, tiny, 1, &reader_len), SHMETRICS_STATUS_BUFFER_TOO_SMALL);
+    CHECK_FAILS(shmetrics_segment_render(segment, NULL, 0, &len), BUFFER_TOO_SMALL);
+    CHECK_FAILS(shmetrics_reader_render(reader, tiny, 1, &reader_len), BUFFER_TOO_SMALL);
     CHECK(len > 1000 && reader_len > 1000);
     CHECK(tiny[1] == '\0'); /* nothing behind the buffer's end */
 
     const size_t cap = len + 4096;
     char *page = malloc(cap), *whole = page_of(segment);
-    CHECK_STATUS(shmetrics_reader_render(reader, page, cap - 1, &len), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_reader_render(reader, page, cap - 1, &len));
     CHECK(len < cap && page[len - 1] == '\n');
     page[len] = '\0';
     check_same_page(page, whole, "by a reader");
@@ -111,19 +107,19 @@ static void null_arguments(const shmetrics_segment *segment, const shmetrics_rea
     char buffer[8];
     size_t len;
     shmetrics_cursor *cursor;
-    CHECK_STATUS(shmetrics_segment_render(NULL, buffer, sizeof buffer, &len), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_segment_render(segment, NULL, 8, &len), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_segment_render(segment, buffer, sizeof buffer, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_reader_render(NULL, buffer, sizeof buffer, &len), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_reader_render(reader, NULL, 8, &len), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_reader_render(reader, buffer, sizeof buffer, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_segment_cursor(NULL, &cursor), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_segment_cursor(segment, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_reader_cursor(NULL, &cursor), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_reader_cursor(reader, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_reader_open(name, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_segment_render(NULL, buffer, sizeof buffer, &len), NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_segment_render(segment, NULL, 8, &len), NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_segment_render(segment, buffer, sizeof buffer, NULL), NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_reader_render(NULL, buffer, sizeof buffer, &len), NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_reader_render(reader, NULL, 8, &len), NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_reader_render(reader, buffer, sizeof buffer, NULL), NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_segment_cursor(NULL, &cursor), NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_segment_cursor(segment, NULL), NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_reader_cursor(NULL, &cursor), NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_reader_cursor(reader, NULL), NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_reader_open(name, NULL), NULL_ARGUMENT);
     CHECK(shmetrics_cursor_read(NULL, buffer, sizeof buffer) == 0);
-    CHECK_STATUS(shmetrics_segment_cursor(segment, &cursor), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_cursor(segment, &cursor));
     CHECK(shmetrics_cursor_read(cursor, NULL, 8) == 0);
     shmetrics_cursor_free(cursor);
     shmetrics_cursor_free(NULL);
@@ -135,12 +131,12 @@ void test_render(void) {
     snprintf(name, sizeof name, "conformance-render-%ld", (long)getpid());
     shmetrics_segment *segment = with_content(text(name));
     shmetrics_reader *reader = NULL;
-    CHECK_STATUS(shmetrics_reader_open(text(name), &reader), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_reader_open(text(name), &reader));
     pieces_make_the_page(segment, reader);
     an_abandoned_cursor(segment);
     too_small_a_buffer(segment, reader);
     null_arguments(segment, reader, text(name));
     shmetrics_reader_free(reader);
-    CHECK_STATUS(shmetrics_segment_remove(text(name)), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_remove(text(name)));
     CHECK(strcmp(shmetrics_content_type(), "text/plain; version=0.0.4; charset=utf-8") == 0);
 }

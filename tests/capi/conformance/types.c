@@ -13,7 +13,7 @@ static void summaries(shmetrics_segment *segment, const shmetrics_str *label) {
     shmetrics_summary_family family = {0};
     const shmetrics_str value = TEXT("v"), other = TEXT("w");
     shmetrics_family_spec what = spec("sizes", label);
-    CHECK_STATUS(shmetrics_summary_register(segment, &what, &family), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_summary_register(segment, &what, &family));
     const shmetrics_histogram sizes = shmetrics_summary_with(family, &value, 1);
     shmetrics_histogram_observe(sizes, 1.5);
     shmetrics_histogram_observe(sizes, 2);
@@ -24,8 +24,8 @@ static void summaries(shmetrics_segment *segment, const shmetrics_str *label) {
     shmetrics_summary_with(family, &other, 1);
     CHECK(shmetrics_summary_clear(family) == 1);
     CHECK_HIDES(segment, "sizes_sum");
-    CHECK_STATUS(shmetrics_summary_register(segment, &what, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_summary_register(segment, NULL, &family), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_summary_register(segment, &what, NULL), NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_summary_register(segment, NULL, &family), NULL_ARGUMENT);
 }
 
 static void gauge_histograms(shmetrics_segment *segment) {
@@ -34,7 +34,7 @@ static void gauge_histograms(shmetrics_segment *segment) {
     shmetrics_family_spec what = spec("ages", NULL);
     what.buckets = le;
     what.bucket_count = 1;
-    CHECK_STATUS(shmetrics_gauge_histogram_register(segment, &what, &family), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_gauge_histogram_register(segment, &what, &family));
     const shmetrics_histogram ages = shmetrics_histogram_with(family, NULL, 0);
     shmetrics_histogram_observe(ages, 0.5);
     shmetrics_histogram_observe(ages, 3);
@@ -42,17 +42,15 @@ static void gauge_histograms(shmetrics_segment *segment) {
     shmetrics_histogram_unobserve(ages, 0.5);
     shmetrics_histogram_unobserve((shmetrics_histogram){0}, 0.5);
     CHECK_SHOWS(segment, "ages_bucket{le=\"1.0\"} 0\nages_bucket{le=\"+Inf\"} 1\nages_sum 3\nages_count 1\n");
-    CHECK_STATUS(shmetrics_gauge_histogram_register(segment, &what, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_gauge_histogram_register(segment, &what, NULL), NULL_ARGUMENT);
 }
 
 /* The page in OpenMetrics 2.0.0, which has native buckets. */
 static int shows_native(const shmetrics_segment *segment, const char *wanted) {
     static char page[1 << 16];
     shmetrics_cursor *cursor = NULL;
-    CHECK_STATUS(shmetrics_segment_cursor(segment, &cursor), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(
-        shmetrics_cursor_set_exposition(cursor, (shmetrics_exposition){.format = SHMETRICS_FORMAT_OPENMETRICS2}),
-        SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_cursor(segment, &cursor));
+    CHECK_OK(shmetrics_cursor_set_exposition(cursor, (shmetrics_exposition){.format = SHMETRICS_FORMAT_OPENMETRICS2}));
     const size_t len = shmetrics_cursor_read(cursor, page, sizeof page - 1);
     page[len] = '\0';
     shmetrics_cursor_free(cursor);
@@ -66,7 +64,7 @@ static void native_histograms(shmetrics_segment *segment, const shmetrics_str *l
     shmetrics_family_spec what = spec("native", label);
     what.native_factor = 2;
     what.native_zero_threshold = -1;
-    CHECK_STATUS(shmetrics_histogram_register(segment, &what, &family), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_histogram_register(segment, &what, &family));
     const shmetrics_histogram native = shmetrics_histogram_with(family, &value, 1);
     const double values[] = {0, 1, 1.25, 5, -5, NAN};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) shmetrics_histogram_observe(native, values[i]);
@@ -85,7 +83,7 @@ static void native_histograms(shmetrics_segment *segment, const shmetrics_str *l
     what.native_max_buckets = 1;
     what.buckets = le;
     what.bucket_count = 2;
-    CHECK_STATUS(shmetrics_histogram_register(segment, &what, &family), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_histogram_register(segment, &what, &family));
     const shmetrics_histogram both = shmetrics_histogram_with(family, NULL, 0);
     const double more[] = {0.5, 1.49, 1.51, 3};
     for (size_t i = 0; i < sizeof more / sizeof *more; i++) shmetrics_histogram_observe(both, more[i]);
@@ -93,15 +91,15 @@ static void native_histograms(shmetrics_segment *segment, const shmetrics_str *l
         "both {count:4,sum:6.5,schema:-1,zero_threshold:0.5,zero_count:1,"
         "positive_spans:[1:1],positive_buckets:[3],bucket:[1.5:2,4.0:4,+Inf:4]} st@"));
     what.native_factor = 1.05;
-    CHECK_STATUS(shmetrics_histogram_register(segment, &what, &family), SHMETRICS_STATUS_CONFLICT);
+    CHECK_FAILS(shmetrics_histogram_register(segment, &what, &family), CONFLICT);
     what.native_factor = 1;
-    CHECK_STATUS(shmetrics_histogram_register(segment, &what, &family), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_FAILS(shmetrics_histogram_register(segment, &what, &family), INVALID_ARGUMENT);
     what.native_factor = -1.1;
-    CHECK_STATUS(shmetrics_histogram_register(segment, &what, &family), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_FAILS(shmetrics_histogram_register(segment, &what, &family), INVALID_ARGUMENT);
 
     what = spec("native_ages", NULL);
     what.native_factor = 2;
-    CHECK_STATUS(shmetrics_gauge_histogram_register(segment, &what, &family), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_gauge_histogram_register(segment, &what, &family));
     const shmetrics_histogram ages = shmetrics_histogram_with(family, NULL, 0);
     shmetrics_histogram_observe(ages, 3);
     shmetrics_histogram_observe(ages, 3);
@@ -120,7 +118,7 @@ static void quantiles(shmetrics_segment *segment) {
     what.quantiles = of;
     what.quantile_count = 3;
     what.quantile_max_age_seconds = 3600;
-    CHECK_STATUS(shmetrics_summary_register(segment, &what, &family), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_summary_register(segment, &what, &family));
     const shmetrics_histogram waits = shmetrics_summary_with(family, NULL, 0);
     CHECK_SHOWS(segment, "waits{quantile=\"0.5\"} NaN\n");
     for (int i = 1; i <= 99; i++) shmetrics_histogram_observe(waits, i);
@@ -129,30 +127,30 @@ static void quantiles(shmetrics_segment *segment) {
     for (size_t i = 0; i < 3; i++) CHECK(fabs(sample(segment, shown[i]) / exact[i] - 1) < 0.011);
     CHECK_SHOWS(segment, "waits_sum 4950\nwaits_count 99\n");
     what.quantile_count = 2;
-    CHECK_STATUS(shmetrics_summary_register(segment, &what, &family), SHMETRICS_STATUS_CONFLICT);
+    CHECK_FAILS(shmetrics_summary_register(segment, &what, &family), CONFLICT);
     what.quantiles = (const double[]){0.5, 2};
-    CHECK_STATUS(shmetrics_summary_register(segment, &what, &family), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_FAILS(shmetrics_summary_register(segment, &what, &family), INVALID_ARGUMENT);
     what.quantiles = NULL;
-    CHECK_STATUS(shmetrics_summary_register(segment, &what, &family), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_summary_register(segment, &what, &family), NULL_ARGUMENT);
 }
 
 static void unknown(shmetrics_segment *segment) {
     shmetrics_gauge_family family = {0};
     const shmetrics_family_spec what = spec("imported", NULL);
-    CHECK_STATUS(shmetrics_unknown_register(segment, &what, &family), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_unknown_register(segment, &what, &family));
     shmetrics_gauge_set(shmetrics_gauge_with(family, NULL, 0), -1);
     CHECK_SHOWS(segment, "# TYPE imported untyped\nimported -1\n");
-    CHECK_STATUS(shmetrics_unknown_register(segment, &what, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_unknown_register(segment, &what, NULL), NULL_ARGUMENT);
 }
 
 static void states(shmetrics_segment *segment, const shmetrics_str *label) {
     const shmetrics_str names[] = {TEXT("red"), TEXT("green")}, value = TEXT("v");
     shmetrics_states_family sets = {0}, enums = {0};
     shmetrics_family_spec what = spec("lights", label);
-    CHECK_STATUS(shmetrics_state_set_register(segment, &what, &sets), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_FAILS(shmetrics_state_set_register(segment, &what, &sets), INVALID_ARGUMENT);
     what.states = names;
     what.state_count = 2;
-    CHECK_STATUS(shmetrics_state_set_register(segment, &what, &sets), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_state_set_register(segment, &what, &sets));
     const shmetrics_states set = shmetrics_states_with(sets, &value, 1);
     shmetrics_state_set_set(set, 0, true);
     shmetrics_state_set_set(set, 1, true);
@@ -160,7 +158,7 @@ static void states(shmetrics_segment *segment, const shmetrics_str *label) {
     shmetrics_state_set_set(set, 2, true);
     CHECK_SHOWS(segment, "lights{x=\"v\",lights=\"red\"} 0\nlights{x=\"v\",lights=\"green\"} 1\n");
     what.name = text("door");
-    CHECK_STATUS(shmetrics_enum_register(segment, &what, &enums), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_enum_register(segment, &what, &enums));
     const shmetrics_states door = shmetrics_states_with(enums, &value, 1);
     CHECK_SHOWS(segment, "door{x=\"v\",door=\"red\"} 1\ndoor{x=\"v\",door=\"green\"} 0\n");
     shmetrics_enum_set(door, 1);
@@ -171,42 +169,40 @@ static void states(shmetrics_segment *segment, const shmetrics_str *label) {
     shmetrics_enum_set((shmetrics_states){0}, 0);
     shmetrics_state_set_set((shmetrics_states){0}, 0, true);
     CHECK(!shmetrics_states_is_removed((shmetrics_states){0}));
-    CHECK_STATUS(shmetrics_state_set_register(segment, &what, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_enum_register(segment, &what, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_state_set_register(segment, &what, NULL), NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_enum_register(segment, &what, NULL), NULL_ARGUMENT);
     what.states = NULL;
-    CHECK_STATUS(shmetrics_enum_register(segment, &what, &enums), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_enum_register(segment, &what, &enums), NULL_ARGUMENT);
 }
 
 static void infos(shmetrics_segment *segment, const shmetrics_str *label) {
     shmetrics_info_family family = {0};
     const shmetrics_str value = TEXT("v");
     const shmetrics_family_spec what = spec("build", label);
-    CHECK_STATUS(shmetrics_info_register(segment, &what, &family), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_info_register(segment, &what, &family));
     CHECK(shmetrics_info_with(family, &value, 1) && !shmetrics_info_with(family, NULL, 0));
     CHECK_SHOWS(segment, "build_info{x=\"v\"} 1\n");
     CHECK(shmetrics_info_remove(family, &value, 1) && !shmetrics_info_remove(family, &value, 1));
     CHECK(shmetrics_info_with(family, &value, 1) && shmetrics_info_clear(family) == 1);
     CHECK(!shmetrics_info_with((shmetrics_info_family){0}, &value, 1));
-    CHECK_STATUS(shmetrics_info_register(segment, &what, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_info_register(segment, &what, NULL), NULL_ARGUMENT);
 }
 
 static void labels_of_the_segment(void) {
     const shmetrics_label labels[] = {{TEXT("app"), TEXT("shop")}, {TEXT("zone"), TEXT("b\"c")}};
     shmetrics_segment *segment = NULL;
-    shmetrics_options options;
-    shmetrics_options_init(&options);
-    options.open_mode = SHMETRICS_ANONYMOUS;
+    shmetrics_options options = named(TEXT(""), SHMETRICS_ANONYMOUS);
     options.labels = labels;
     options.label_count = 2;
-    CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_open(&options, &segment));
     shmetrics_counter_inc(shmetrics_counter_with(counters(segment, "a", NULL), NULL, 0));
     CHECK_SHOWS(segment, "a_total{app=\"shop\",zone=\"b\\\"c\"} 1\n");
     options.labels = NULL;
-    CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_segment_open(&options, &segment), NULL_ARGUMENT);
     const shmetrics_label wrong = {TEXT("le"), TEXT("1")};
     options.labels = &wrong;
     options.label_count = 1;
-    CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_INVALID_NAME);
+    CHECK_FAILS(shmetrics_segment_open(&options, &segment), INVALID_NAME);
 }
 
 enum { SUMMARY, GAUGE_HISTOGRAM, UNKNOWN, STATE_SET, ENUM, INFO, KINDS };
@@ -250,8 +246,8 @@ static void what_every_kind_refuses(shmetrics_segment *segment) {
         shmetrics_family_spec good = spec("refused", NULL), what;
         good.states = &state;
         good.state_count = 1;
-        CHECK_STATUS(register_as(kind, NULL, &good), SHMETRICS_STATUS_NULL_ARGUMENT);
-        CHECK_STATUS(register_as(kind, segment, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
+        CHECK_FAILS(register_as(kind, NULL, &good), NULL_ARGUMENT);
+        CHECK_FAILS(register_as(kind, segment, NULL), NULL_ARGUMENT);
 #define REFUSED(change, expected) \
     do { \
         what = good; \
@@ -283,55 +279,55 @@ static void what_some_kinds_refuse(shmetrics_segment *segment) {
         many[i] = text(numbers[i]);
     }
     shmetrics_family_spec what = spec("mine", &quantile);
-    CHECK_STATUS(register_as(SUMMARY, segment, &what), SHMETRICS_STATUS_INVALID_NAME);
+    CHECK_FAILS(register_as(SUMMARY, segment, &what), INVALID_NAME);
     what.label_names = &le;
-    CHECK_STATUS(register_as(GAUGE_HISTOGRAM, segment, &what), SHMETRICS_STATUS_INVALID_NAME);
+    CHECK_FAILS(register_as(GAUGE_HISTOGRAM, segment, &what), INVALID_NAME);
     what.label_names = &own;
     what.states = many;
     what.state_count = 64;
-    CHECK_STATUS(register_as(STATE_SET, segment, &what), SHMETRICS_STATUS_INVALID_NAME);
-    CHECK_STATUS(register_as(ENUM, segment, &what), SHMETRICS_STATUS_INVALID_NAME);
+    CHECK_FAILS(register_as(STATE_SET, segment, &what), INVALID_NAME);
+    CHECK_FAILS(register_as(ENUM, segment, &what), INVALID_NAME);
     what.label_names = NULL;
     what.label_count = 0;
     what.state_count = 65;
-    CHECK_STATUS(register_as(STATE_SET, segment, &what), SHMETRICS_STATUS_INVALID_ARGUMENT);
-    CHECK_STATUS(register_as(ENUM, segment, &what), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_FAILS(register_as(STATE_SET, segment, &what), INVALID_ARGUMENT);
+    CHECK_FAILS(register_as(ENUM, segment, &what), INVALID_ARGUMENT);
     what.state_count = 0;
-    CHECK_STATUS(register_as(ENUM, segment, &what), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_FAILS(register_as(ENUM, segment, &what), INVALID_ARGUMENT);
     what.states = &empty;
     what.state_count = 1;
-    CHECK_STATUS(register_as(STATE_SET, segment, &what), SHMETRICS_STATUS_INVALID_NAME);
+    CHECK_FAILS(register_as(STATE_SET, segment, &what), INVALID_NAME);
     const shmetrics_str same[] = {TEXT("on"), TEXT("on")};
     what.states = same;
     what.state_count = 2;
-    CHECK_STATUS(register_as(ENUM, segment, &what), SHMETRICS_STATUS_INVALID_NAME);
+    CHECK_FAILS(register_as(ENUM, segment, &what), INVALID_NAME);
     const double falling[] = {2, 1};
     what.buckets = falling;
     what.bucket_count = 2;
-    CHECK_STATUS(register_as(GAUGE_HISTOGRAM, segment, &what), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_FAILS(register_as(GAUGE_HISTOGRAM, segment, &what), INVALID_ARGUMENT);
     for (int kind = INFO; kind >= STATE_SET; kind--) {
         what = spec("age_seconds", NULL);
         what.unit = text("seconds");
         what.states = many;
         what.state_count = 1;
-        CHECK_STATUS(register_as(kind, segment, &what), SHMETRICS_STATUS_INVALID_NAME);
+        CHECK_FAILS(register_as(kind, segment, &what), INVALID_NAME);
     }
     what = spec("_info", NULL);
-    CHECK_STATUS(register_as(INFO, segment, &what), SHMETRICS_STATUS_INVALID_NAME);
+    CHECK_FAILS(register_as(INFO, segment, &what), INVALID_NAME);
     for (int kind = STATE_SET; kind <= ENUM; kind++) { /* their names are those of a label, too */
         what = spec("rule:of", NULL);
         what.states = many;
         what.state_count = 1;
-        CHECK_STATUS(register_as(kind, segment, &what), SHMETRICS_STATUS_INVALID_NAME);
+        CHECK_FAILS(register_as(kind, segment, &what), INVALID_NAME);
         what.name = text("__reserved");
-        CHECK_STATUS(register_as(kind, segment, &what), SHMETRICS_STATUS_INVALID_NAME);
+        CHECK_FAILS(register_as(kind, segment, &what), INVALID_NAME);
     }
 
     shmetrics_states_family family = {0};
     what = spec("most", NULL);
     what.states = many;
     what.state_count = 64;
-    CHECK_STATUS(shmetrics_state_set_register(segment, &what, &family), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_state_set_register(segment, &what, &family));
     const shmetrics_states most = shmetrics_states_with(family, NULL, 0);
     shmetrics_state_set_set(most, 63, true);
     shmetrics_state_set_set(most, SIZE_MAX, true);
@@ -348,21 +344,21 @@ static void twice(shmetrics_segment *segment) {
         shmetrics_family_spec what = spec(name, NULL);
         what.states = states;
         what.state_count = 2;
-        CHECK_STATUS(register_as(kind, segment, &what), SHMETRICS_STATUS_OK);
-        CHECK_STATUS(register_as(kind, segment, &what), SHMETRICS_STATUS_OK);
+        CHECK_OK(register_as(kind, segment, &what));
+        CHECK_OK(register_as(kind, segment, &what));
         for (int other = 0; other < KINDS; other++)
-            if (other != kind) CHECK_STATUS(register_as(other, segment, &what), SHMETRICS_STATUS_CONFLICT);
+            if (other != kind) CHECK_FAILS(register_as(other, segment, &what), CONFLICT);
         what.states++;
         const int named = kind == STATE_SET || kind == ENUM;
         CHECK_STATUS(register_as(kind, segment, &what), named ? SHMETRICS_STATUS_CONFLICT : SHMETRICS_STATUS_OK);
     }
     shmetrics_family_spec what = spec("twice_5_info", NULL); /* what the info is shown as */
-    CHECK_STATUS(register_as(UNKNOWN, segment, &what), SHMETRICS_STATUS_CONFLICT);
-    CHECK_STATUS(register_as(INFO, segment, &what), SHMETRICS_STATUS_OK);
+    CHECK_FAILS(register_as(UNKNOWN, segment, &what), CONFLICT);
+    CHECK_OK(register_as(INFO, segment, &what));
     what = spec("twice_0_count", NULL);
-    CHECK_STATUS(register_as(UNKNOWN, segment, &what), SHMETRICS_STATUS_CONFLICT);
+    CHECK_FAILS(register_as(UNKNOWN, segment, &what), CONFLICT);
     what = spec("twice_1_gsum", NULL);
-    CHECK_STATUS(register_as(UNKNOWN, segment, &what), SHMETRICS_STATUS_CONFLICT);
+    CHECK_FAILS(register_as(UNKNOWN, segment, &what), CONFLICT);
 }
 
 /* C has one handle for state sets and enums, and one for all histograms: what the other kind
@@ -374,13 +370,13 @@ static void handles_of_another_kind(shmetrics_segment *segment) {
     shmetrics_summary_family sizes = {0};
     what.states = names;
     what.state_count = 2;
-    CHECK_STATUS(shmetrics_state_set_register(segment, &what, &sets), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_state_set_register(segment, &what, &sets));
     what.name = text("other_enum");
-    CHECK_STATUS(shmetrics_enum_register(segment, &what, &enums), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_enum_register(segment, &what, &enums));
     what.name = text("other_sizes");
     what.states = NULL;
     what.state_count = 0;
-    CHECK_STATUS(shmetrics_summary_register(segment, &what, &sizes), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_summary_register(segment, &what, &sizes));
     const double rejected = sample(segment, "shmetrics_updates_rejected_total");
     shmetrics_enum_set(shmetrics_states_with(sets, NULL, 0), 1);
     shmetrics_state_set_set(shmetrics_states_with(enums, NULL, 0), 1, true);
@@ -420,13 +416,13 @@ static void wrong_counts_and_inert_families(shmetrics_segment *segment) {
         CHECK(shmetrics_summary_clear(sizes) == 0 && shmetrics_states_clear(sets) == 0);
         CHECK(shmetrics_info_clear(info) == 0);
         if (registered) break;
-        CHECK_STATUS(shmetrics_summary_register(segment, &what, &sizes), SHMETRICS_STATUS_OK);
+        CHECK_OK(shmetrics_summary_register(segment, &what, &sizes));
         what.name = text("wrong_info");
-        CHECK_STATUS(shmetrics_info_register(segment, &what, &info), SHMETRICS_STATUS_OK);
+        CHECK_OK(shmetrics_info_register(segment, &what, &info));
         what.name = text("wrong_set");
         what.states = &state;
         what.state_count = 1;
-        CHECK_STATUS(shmetrics_state_set_register(segment, &what, &sets), SHMETRICS_STATUS_OK);
+        CHECK_OK(shmetrics_state_set_register(segment, &what, &sets));
     }
     CHECK_HIDES(segment, "\nwrong_");
 }
@@ -437,8 +433,8 @@ static void observing(shmetrics_segment *segment) {
     shmetrics_summary_family family = {0};
     shmetrics_histogram_family ages = {0};
     const shmetrics_family_spec what = spec("observed", NULL), other = spec("observed_ages", NULL);
-    CHECK_STATUS(shmetrics_summary_register(segment, &what, &family), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_gauge_histogram_register(segment, &other, &ages), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_summary_register(segment, &what, &family));
+    CHECK_OK(shmetrics_gauge_histogram_register(segment, &other, &ages));
     const double rejected = sample(segment, "shmetrics_updates_rejected_total");
     const shmetrics_histogram observed = shmetrics_summary_with(family, NULL, 0);
     shmetrics_histogram_observe(observed, -3);
@@ -464,27 +460,24 @@ static void labels_of_a_named_segment(void) {
     const shmetrics_label labels[] = {{TEXT("app"), TEXT("shop")}, {TEXT("zone"), TEXT("b")}};
     const shmetrics_label other[] = {{TEXT("app"), TEXT("crm")}, {TEXT("zone"), TEXT("b")}};
     shmetrics_segment *segment = NULL, *same = NULL;
-    shmetrics_options options, none;
-    shmetrics_options_init(&none);
-    none.name = text(name);
-    options = none;
+    const shmetrics_options none = named(text(name), SHMETRICS_OPEN_OR_CREATE);
+    shmetrics_options options = none;
     options.labels = labels;
     options.label_count = 2;
-    CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_segment_open(&options, &same), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_open(&options, &segment));
+    CHECK_OK(shmetrics_segment_open(&options, &same));
     CHECK(same == segment);
-    CHECK_STATUS(shmetrics_segment_open(&none, &same), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_segment_open(&none, &same));
     CHECK(same == segment);
     options.label_count = 1;
-    CHECK_STATUS(shmetrics_segment_open(&options, &same), SHMETRICS_STATUS_CONFLICT);
+    CHECK_FAILS(shmetrics_segment_open(&options, &same), CONFLICT);
     options.labels = other;
     options.label_count = 2;
-    CHECK_STATUS(shmetrics_segment_open(&options, &same), SHMETRICS_STATUS_CONFLICT);
+    CHECK_FAILS(shmetrics_segment_open(&options, &same), CONFLICT);
     const shmetrics_str app = TEXT("app");
     shmetrics_family_spec what = spec("mine", &app);
-    for (int kind = SUMMARY; kind <= UNKNOWN; kind++)
-        CHECK_STATUS(register_as(kind, segment, &what), SHMETRICS_STATUS_INVALID_NAME);
-    CHECK_STATUS(shmetrics_segment_remove(text(name)), SHMETRICS_STATUS_OK);
+    for (int kind = SUMMARY; kind <= UNKNOWN; kind++) CHECK_FAILS(register_as(kind, segment, &what), INVALID_NAME);
+    CHECK_OK(shmetrics_segment_remove(text(name)));
 
     options.open_mode = SHMETRICS_ANONYMOUS;
     static char long_value[2100];

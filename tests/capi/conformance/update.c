@@ -98,20 +98,19 @@ static void timing(shmetrics_segment *segment) {
 static void naming_all_in_one_call(shmetrics_segment *segment) {
     const shmetrics_label labels[] = {{text("method"), text("GET")}, {text("path"), {NULL, 0}}};
     for (int i = 0; i < 3; i++) {
-        CHECK_STATUS(shmetrics_counter_add_named(segment, text("named_total"), labels, 2, 2), SHMETRICS_STATUS_OK);
-        CHECK_STATUS(shmetrics_counter_add_named(segment, text("alone"), NULL, 0, 0.5), SHMETRICS_STATUS_OK);
-        CHECK_STATUS(
-            shmetrics_histogram_observe_named(segment, text("named_seconds"), labels, 1, 0.3), SHMETRICS_STATUS_OK);
+        CHECK_OK(shmetrics_counter_add_named(segment, text("named_total"), labels, 2, 2));
+        CHECK_OK(shmetrics_counter_add_named(segment, text("alone"), NULL, 0, 0.5));
+        CHECK_OK(shmetrics_histogram_observe_named(segment, text("named_seconds"), labels, 1, 0.3));
     }
     CHECK(sample(segment, "named_total{method=\"GET\",path=\"\"}") == 6);
     CHECK(sample(segment, "alone_total") == 1.5);
     CHECK(sample(segment, "named_seconds_count{method=\"GET\"}") == 3);
-    CHECK_STATUS(shmetrics_counter_add_named(segment, text("named"), labels, 1, 1), SHMETRICS_STATUS_CONFLICT);
-    CHECK_STATUS(shmetrics_histogram_observe_named(segment, text("named"), labels, 2, 1), SHMETRICS_STATUS_CONFLICT);
-    CHECK_STATUS(shmetrics_counter_add_named(segment, text("1"), NULL, 0, 1), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_counter_add_named(segment, text(""), NULL, 0, 1), SHMETRICS_STATUS_INVALID_NAME);
-    CHECK_STATUS(shmetrics_counter_add_named(NULL, text("named"), labels, 2, 1), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_counter_add_named(segment, text("named"), NULL, 2, 1), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_counter_add_named(segment, text("named"), labels, 1, 1), CONFLICT);
+    CHECK_FAILS(shmetrics_histogram_observe_named(segment, text("named"), labels, 2, 1), CONFLICT);
+    CHECK_OK(shmetrics_counter_add_named(segment, text("1"), NULL, 0, 1));
+    CHECK_FAILS(shmetrics_counter_add_named(segment, text(""), NULL, 0, 1), INVALID_NAME);
+    CHECK_FAILS(shmetrics_counter_add_named(NULL, text("named"), labels, 2, 1), NULL_ARGUMENT);
+    CHECK_FAILS(shmetrics_counter_add_named(segment, text("named"), NULL, 2, 1), NULL_ARGUMENT);
     CHECK(sample(segment, "named_total{method=\"GET\",path=\"\"}") == 6);
 }
 
@@ -151,7 +150,7 @@ static void updates_keep_errno(void *segment) {
     what.label_count = 1;
     what.native_factor = 1.1;
     shmetrics_histogram_family native;
-    CHECK_STATUS(shmetrics_histogram_register(segment, &what, &native), SHMETRICS_STATUS_OK);
+    CHECK_OK(shmetrics_histogram_register(segment, &what, &native));
     shmetrics_counter_family sets = counters(segment, "errno_total", "n");
     shmetrics_gauge_family busy = gauges(segment, "errno_busy", SHMETRICS_GAUGE_LIVESUM);
     const shmetrics_gauge gauge = shmetrics_gauge_with(busy, NULL, 0);
