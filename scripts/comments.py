@@ -6,11 +6,11 @@ Code may take what its formatter allows.
 
 import pathlib
 import re
-import subprocess
 import sys
 
+from files import ROOT, listed
+
 COLUMN = 100
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 SLASHES = re.compile(r"^\s*(//|/\*|\*(\s|/|$))|\s//\s(?![^\"]*\"[^\"]*$)")
 HASHES = re.compile(r"^\s*#(\s|$)|\s\s#\s(?![^\"]*\"[^\"]*$)")
 DASHES = re.compile(r"(^|\s)--+(\s|\[|$)")
@@ -23,12 +23,11 @@ LANGUAGES = {
 # How a file begins that says what it is for.
 BEGINNINGS = {".rs": ("//!", "#!"), ".lua": "--", **dict.fromkeys([".c", ".cpp", ".h", ".hpp"], ("/*", "//"))}
 
-listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)
 found = 0
-for name in filter(None, listed.stdout.split("\0")):
+for name in listed():
     suffix = pathlib.Path(name).suffix
     comment = LANGUAGES.get(suffix)
-    if comment is None or not (ROOT / name).is_file():
+    if comment is None:
         continue
     text = (ROOT / name).read_text()
     if not text.startswith(BEGINNINGS.get(suffix, "")):

@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
 """Fails if a link in the documentation leads to a file or a heading that does not exist."""
 
-import pathlib
 import re
-import subprocess
 import sys
 import unicodedata
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from files import ROOT, listed
+
 LINK = re.compile(r"(?<!\\)\[[^\]\[]*\]\(([^()\s]+)\)")
 FENCE = re.compile(r"^(```|~~~).*?^\1", re.M | re.S)
 
@@ -45,8 +44,7 @@ def broken(page, text, known):
 
 
 def main():
-    listed = subprocess.check_output(["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"], cwd=ROOT, text=True)
-    pages = [ROOT / name for name in listed.split()]
+    pages = [ROOT / name for name in listed(".md")]
     known, wrong, count = {}, [], 0
     for page in pages:
         text = page.read_text()
