@@ -12,6 +12,7 @@ cbindgen_version=0.29.4
 deny_version=0.20.2
 semver_checks_version=0.51.0
 missing=()
+locked_until=
 
 have() { command -v "$1" > /dev/null 2>&1; }
 
@@ -22,6 +23,20 @@ need() { # program, package
 die() {
     echo "setup: $*" >&2
     exit 1
+}
+
+# Cargo's own words about a compiler that is too old do not name the cure.
+need_rust() {
+    local wanted found home=${CARGO_HOME:-${HOME:-}/.cargo}
+    if ! have cargo; then
+        [[ ! -x $home/bin/cargo ]] || die "cargo is in $home/bin, which is not in PATH"
+        die "Rust is not installed: see https://rustup.rs"
+    fi
+    wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' cli/Cargo.toml)
+    found=$(rustc --version 2>&1) || die "rustc does not run: $found"
+    found=$(cut -d ' ' -f 2 <<< "$found")
+    [[ $(printf '%s\n' "$wanted" "$found" | sort -V | head -n 1) == "$wanted" ]] ||
+        die "Rust $found is too old; $wanted or later is needed (the library alone: see docs/install.md). 'rustup update' gets it"
 }
 
 policy=/usr/sbin/policy-rc.d
@@ -54,9 +69,20 @@ install_packages() {
     ((${#lost[@]} == 0)) || echo "skipped: ${lost[*]} (apt-get failed; see target/apt.log)"
 }
 
+# Another apt-get may hold the locks. All calls together wait five minutes for it.
 apt() {
-    DEBIAN_FRONTEND=noninteractive apt-get -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "$@" \
-        >> target/apt.log 2>&1
+    local before
+    while true; do
+        before=$(wc -l 2> /dev/null < target/apt.log || echo 0)
+        if LC_ALL=C DEBIAN_FRONTEND=noninteractive apt-get -y -qq --no-install-recommends "$@" >> target/apt.log 2>&1; then return; fi
+        tail -n +$((before + 1)) target/apt.log | grep -q 'Could not get lock' || return 1
+        if [[ -z $locked_until ]]; then
+            locked_until=$((SECONDS + 300))
+            echo "setup: another program holds the locks of apt; waiting for it, at most five minutes"
+        fi
+        ((SECONDS < locked_until)) || return 1
+        sleep 2
+    done
 }
 
 get_packages() {
@@ -65,7 +91,7 @@ get_packages() {
         echo "setup: installing ${missing[*]}"
         install_packages "${missing[@]}"
     else
-        echo "skipped: ${missing[*]} (not installed, and only root can; apt-get install ${missing[*]})"
+        echo "skipped: ${missing[*]} (not installed; as root: apt-get install ${missing[*]})"
     fi
 }
 
@@ -179,7 +205,7 @@ get_newer_servers() {
     work=$(mktemp -d)
     # An interrupted run leaves nothing behind, and no half of a server in its place.
     # shellcheck disable=SC2064
-    trap "rm -rf '$work'" EXIT
+    trap "rm -rf '$work' '$to.part'" EXIT
     trap 'exit 130' INT TERM HUP
     mkdir -p target/tools "$work/lists/partial" "$work/cache/archives/partial"
     # Downloads are done by apt's own user, who must get there.
@@ -195,19 +221,18 @@ get_newer_servers() {
     ) >> target/apt.log 2>&1; then
         local package
         for package in "$work"/*.deb; do dpkg -x "$package" "$work/newer"; done
-        if "$work/newer/usr/bin/prometheus" --version > /dev/null 2>&1; then # not where it needs a newer libc
-            rm -rf "$to" "$to.part"
-            mv "$work/newer" "$to.part" # a copy, if it is another file system
-            mv "$to.part" "$to"
-        fi
+        rm -rf "$to" "$to.part"
+        mv "$work/newer" "$to.part" # a copy, if it is another file system
+        # Not where it needs a newer libc. From here: nothing may run in /tmp.
+        if "$to.part/usr/bin/prometheus" --version > /dev/null 2>&1; then mv "$to.part" "$to"; fi
     fi
-    rm -rf "$work"
+    rm -rf "$work" "$to.part"
     trap - EXIT INT TERM HUP
     [[ -d $to ]] || echo "skipped: newer servers: Prometheus, Pushgateway, VictoriaMetrics (not to be had from Debian unstable; see target/apt.log)"
 }
 
 mkdir -p target
-have cargo || die "Rust is not installed: see https://rustup.rs"
+need_rust
 have cc || need cc gcc
 need c++ g++
 need pkg-config pkg-config

@@ -20,15 +20,22 @@ trap 'rm -rf "$work"' EXIT
 # Without programs, so that packages are missing on any machine.
 mount -t tmpfs -o mode=755 none /usr/sbin
 policy=/usr/sbin/policy-rc.d
-mkdir -p "$work/tree/scripts" "$work/bin" "$work/temporary"
+mkdir -p "$work/tree/scripts" "$work/tree/cli" "$work/bin" "$work/temporary"
 cp scripts/setup.sh "$work/tree/scripts/"
-for program in cargo cc c++ pkg-config; do ln -s /bin/true "$work/bin/$program"; done
+cp cli/Cargo.toml "$work/tree/cli/"
+for program in cargo cc c++ pkg-config sleep; do ln -s /bin/true "$work/bin/$program"; done
+printf '#!/bin/sh\necho "rustc ${RUST:-1.999.0} (of a test)"\n' > "$work/bin/rustc"
+chmod +x "$work/bin/rustc"
 cat > "$work/bin/apt-get" << 'END'
 #!/bin/sh
 # The signal comes at the call whose number CALL is.
 echo "$*" >> "$STATE/calls"
 ask() { /usr/sbin/policy-rc.d nginx start; echo $? >> "$STATE/answers"; }
 ask
+if [ "$SIGNAL" = lock ] && [ "$(wc -l < "$STATE/calls")" -le "$CALL" ]; then
+    echo 'E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 1 (apt)'
+    exit 100
+fi
 if [ "$(wc -l < "$STATE/calls")" -eq "$CALL" ]; then
     kill -s "$SIGNAL" "$PPID"
     # apt-get goes on, and still no daemon may start.
@@ -83,6 +90,27 @@ for ((call = 1; call <= calls; call += 1)); do
     run none 0
     [[ ! -e $policy ]] || die 'the policy of an interrupted setup is left by the next'
 done
+# A lock that another program holds is waited for, and said once.
+run lock 2
+((status == 0)) && ! grep '^skipped' "$work/log" || die "a setup fails if apt is locked: $(cat "$work/log")"
+(($(grep -c 'holds the locks of apt' "$work/log") == 1)) || die 'a setup waits and does not say so'
+# A Rust that is too old or missing ends the setup before anything else.
+refused() { # words of the message, variables of env...
+    local words=$1
+    shift
+    if env PATH="$work/bin:/usr/bin:/bin" STATE="$work/state" "$@" "$work/tree/scripts/setup.sh" packages > "$work/log" 2>&1; then
+        die "the setup goes on, though $words"
+    fi
+    [[ $(wc -l < "$work/log") -eq 1 ]] && grep -q "$words" "$work/log" || die "not one line about '$words': $(cat "$work/log")"
+}
+for old in 1.9.0 1.63.0 1.87.0; do refused "Rust $old is too old" RUST="$old"; done
+mkdir -p "$work/home/bin"
+mv "$work/bin/cargo" "$work/home/bin/"
+if ! PATH=/usr/bin:/bin command -v cargo > /dev/null; then # Debian's Rust may be installed
+    refused 'which is not in PATH' CARGO_HOME="$work/home"
+    refused 'Rust is not installed' CARGO_HOME="$work/nowhere"
+fi
+mv "$work/home/bin/cargo" "$work/bin/"
 # The policy of the administrator stays.
 printf '#!/bin/sh\nexit 101\n' > "$policy"
 chmod +x "$policy"
