@@ -52,7 +52,8 @@ rust() {
     local status=0 host
     host=$(rustc -vV | sed -n 's/^host: //p')
     host=${host^^}
-    env "CARGO_TARGET_${host//-/_}_RUNNER=$root/scripts/isolate.py" \
+    # Not by its whole path, which cargo takes for two words if it has a space.
+    env "CARGO_TARGET_${host//-/_}_RUNNER=scripts/isolate.py" \
         cargo test --workspace --no-fail-fast --lib --bins --tests || status=1
     cargo test --workspace --no-fail-fast --doc || status=1
     return $status

@@ -51,7 +51,7 @@ with_files() { # a directory for Python's files, on the disk or wherever TMPDIR 
     local directory
     directory=$(mktemp -d)
     local status=0
-    PROMETHEUS_MULTIPROC_DIR=$directory "$python" $here/python_client.py "$@" || status=$?
+    PROMETHEUS_MULTIPROC_DIR=$directory "$python" "$here"/python_client.py "$@" || status=$?
     rm -rf "$directory"
     return $status
 }
@@ -62,11 +62,11 @@ instructions() {
     mkdir -p "$out"
     valgrind --tool=callgrind --callgrind-out-file="$out/out" --toggle-collect=bench_counted --dump-after=bench_counted \
         "$harness" instructions > "$out/order.json" 2> "$out/log" || return
-    python3 $here/report/callgrind.py "$out"
+    python3 "$here"/report/callgrind.py "$out"
 }
 
 failed=0
-measure machine python3 $here/report/machine.py
+measure machine python3 "$here"/report/machine.py
 parts=("$@")
 ((${#parts[@]})) || parts=(updates crowd pages fresh memory scraped workers forks python instructions)
 for part in "${parts[@]}"; do
@@ -90,6 +90,6 @@ for part in "${parts[@]}"; do
 done
 if [[ -n $python ]]; then
     echo '== report'
-    "$python" $here/report/report.py "$results" docs/benchmarks docs/benchmarks.md docs/benchmarks/notes.md
+    "$python" "$here"/report/report.py "$results" docs/benchmarks docs/benchmarks.md docs/benchmarks/notes.md
 fi
 exit $failed

@@ -21,6 +21,10 @@ if [[ ! -e $SHMETRICS_LIB/libshmetrics.so ]]; then
     echo "build.sh: $SHMETRICS_LIB/libshmetrics.so is missing; run \`make build\` first" >&2
     exit 2
 fi
+if [[ $root$build$SHMETRICS_LIB == *[[:space:]]* ]]; then
+    echo "build.sh: nginx cannot be configured in a folder with a space in its name: $root" >&2
+    exit 2
+fi
 mkdir -p "$build"
 build=$(cd "$build" && pwd)
 

@@ -13,7 +13,8 @@ if ! pkg-config --exists shmetrics || [[ ! -x $prefix/bin/shmetrics ]]; then
     echo "no shmetrics in $prefix: run 'make demo', or set PREFIX to where it is installed" >&2
     exit 1
 fi
-read -ra library < <(pkg-config --cflags --libs shmetrics)
+# shellcheck disable=SC2162 # pkg-config writes a space in a name as `\ `
+read -a library < <(pkg-config --cflags --libs shmetrics)
 library+=("-Wl,-rpath,$(pkg-config --variable=libdir shmetrics)")
 warnings=(-O2 -Wall -Wextra -Wpedantic -Werror)
 
