@@ -45,9 +45,22 @@ fn what_packagers_install() {
         page.contains(".TH shmetrics 1") && page.contains("EXIT STATUS") && page.contains("web.config.file"),
         "{page}"
     );
+    // Title, section, date, source.
+    let titles: Vec<&str> = page.lines().filter(|line| line.starts_with(".TH ")).collect();
+    assert!(titles.len() > 9 && titles.iter().all(|line| line.contains(" 1 \" \" \"shmetrics 0.")), "{titles:?}");
     for shell in ["bash", "elvish", "fish", "zsh"] {
         let script = room.run(&["completions", shell]).success();
         assert!(script.contains("web.config.file"), "{shell}: {script}");
+    }
+}
+
+/// In the script for fish, values and their help are one string.
+#[test]
+fn no_help_of_a_value_ends_a_string_of_fish() {
+    let script = Room::new().run(&["completions", "fish"]).success();
+    for (at, _) in script.match_indices('"') {
+        let (before, after) = (&script[..at], &script[at + 1..]);
+        assert!(before.ends_with(' ') || after.starts_with([' ', '\n']), "{:?}", &script[at.saturating_sub(60)..=at]);
     }
 }
 

@@ -32,7 +32,10 @@ pub(crate) fn completions(shell: ShellArg, command: &mut Command) -> Outcome {
 pub(crate) fn page(mut command: Command) -> Outcome {
     command.build();
     let mut text = Vec::new();
-    let mut render = |command: Command| clap_mangen::Man::new(command).render(&mut text).map_err(Failure::Output);
+    // Without a date, the next part of the title would be taken for one.
+    let titled =
+        |command| clap_mangen::Man::new(command).date(" ").source(concat!("shmetrics ", env!("CARGO_PKG_VERSION")));
+    let mut render = |command: Command| titled(command).render(&mut text).map_err(Failure::Output);
     render(command.clone())?;
     for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
         render(subcommand.clone())?;

@@ -18,13 +18,14 @@ pub(crate) enum Level {
     Error,
 }
 
+// The script for fish is wrong if one of these texts has a double quote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// shmetrics: the sentence
+    /// shmetrics: SENTENCE
     Plain,
-    /// time=TIME level=LEVEL msg="the sentence"
+    /// time=TIME level=LEVEL msg=SENTENCE
     Logfmt,
-    /// {"time":"TIME","level":"LEVEL","msg":"the sentence"}
+    /// an object with time, level and msg
     Json,
 }
 
