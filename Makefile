@@ -19,7 +19,15 @@ build: ## the library (.so, .a, crate) and the command, optimised
 	@scripts/setup.sh build
 	cargo build --release --workspace
 
-install: build ## libraries, headers, pkg-config and CMake files, and the command, below PREFIX
+# Root takes what `make build` of another user has built: it may have no Rust, and its files in
+# target/ could not be replaced by that user.
+install: ## libraries, headers, pkg-config and CMake files, and the command, below PREFIX
+	@built="$${CARGO_TARGET_DIR:-target}/release/libshmetrics.so"; \
+	if [ -e "$$built" ] && ! { [ -O "$$built" ] && command -v cargo > /dev/null; }; then \
+	    echo "installing what make build has built"; \
+	else \
+	    $(MAKE) --no-print-directory build; \
+	fi
 	packaging/install.sh
 
 uninstall: ## what `make install` installed below PREFIX
@@ -28,8 +36,8 @@ uninstall: ## what `make install` installed below PREFIX
 demo: ## a prefork server in C, C++ and Rust under load and SIGKILLs, every page checked (DEMO_SECONDS=20; 0: until Ctrl-C)
 	@scripts/setup.sh build
 	cargo build --release --workspace
-	PREFIX=$(CURDIR)/target/demo-prefix DESTDIR= packaging/install.sh
-	PREFIX=$(CURDIR)/target/demo-prefix DEMO_SECONDS=$(DEMO_SECONDS) examples/prefork/run.sh $(DEMO_FLAGS)
+	PREFIX="$(CURDIR)/target/demo-prefix" DESTDIR= packaging/install.sh
+	PREFIX="$(CURDIR)/target/demo-prefix" DEMO_SECONDS=$(DEMO_SECONDS) examples/prefork/run.sh $(DEMO_FLAGS)
 
 check: ## the fast loop: formatting, layers, clippy and unit tests; two minutes after a build
 	scripts/test.sh format layers lint unit

@@ -2,8 +2,9 @@
 # Installs what `cargo build --release` made: libraries, headers, pkg-config and CMake files, the
 # modules for LuaJIT, and the command if built.
 #
-#   packaging/install.sh               install packaging/install.sh --uninstall   remove exactly
-#   what was installed, by the manifest that the installation wrote
+#   packaging/install.sh               install
+#   packaging/install.sh --uninstall   remove exactly what was installed, by the manifest that the
+#                                      installation wrote
 #
 # Variables: PREFIX (/usr/local); LIBDIR, INCLUDEDIR, BINDIR, DATADIR (lib, include, bin and share
 # below PREFIX); UNITDIR (lib/systemd/system below PREFIX); ZSHDIR (zsh/site-functions below
@@ -40,21 +41,21 @@ die() {
 
 # Makes a directory and its missing parents, and notes which were missing.
 make_dir() {
-    [[ -d $destdir$1 ]] && return
+    [[ ! -d $destdir$1 ]] || return 0
     make_dir "$(dirname "$1")"
-    mkdir "$destdir$1"
     dirs+=("$1")
+    mkdir "$destdir$1"
 }
 
 put() { # mode, source, target
     make_dir "$(dirname "$3")"
-    install -m "$1" "$2" "$destdir$3"
     files+=("$3")
+    install -m "$1" "$2" "$destdir$3"
 }
 
 link() { # what it says, target
-    ln -sfn "$1" "$destdir$2"
     files+=("$2")
+    ln -sfn "$1" "$destdir$2"
 }
 
 fill() { # template, target
@@ -76,20 +77,27 @@ fill() { # template, target
 
 # One page for each command, named by the page's own title.
 put_manual() {
-    local pages page name
-    pages=$(mktemp -d)
-    "$release/shmetrics" man | awk -v to="$pages" '/^\.ie / { page += 1 } { print > (to "/" page) }'
-    for page in "$pages"/*; do
-        name=$(sed -n 's/^\.TH \([a-z-]*\) .*/\1/p' "$page")
-        put 644 "$page" "$datadir/man/man1/$name.1"
-    done
-    rm -rf "$pages"
+    local pages name number=0
+    pages=$("$release/shmetrics" man)
+    while read -r name; do
+        ((number += 1))
+        put 644 /dev/stdin "$datadir/man/man1/$name.1" < <(awk -v wanted="$number" '/^\.ie / { page += 1 } page == wanted' <<<"$pages")
+    done < <(sed -n 's/^\.TH \([a-z-]*\) .*/\1/p' <<<"$pages")
 }
 
 put_completion() { # shell, target
     local text
     text=$("$release/shmetrics" completions "$1")
     put 644 /dev/stdin "$2" <<<"$text"
+}
+
+# In a unit, a path with spaces takes quotes, and a percent sign another one.
+put_unit() {
+    local text command=$bindir/shmetrics
+    command=${command//%/%%}
+    [[ $command != *[[:space:]]* ]] || command="\"$command\""
+    text=$(<"$here/systemd/$1")
+    put 644 /dev/stdin "$unitdir/$1" <<<"${text//\/usr\/local\/bin\/shmetrics/"$command"}"
 }
 
 put_command() {
@@ -100,9 +108,7 @@ put_command() {
         put_completion zsh "$zshdir/_shmetrics"
         put_completion fish "$datadir/fish/vendor_completions.d/shmetrics.fish"
     fi
-    for unit in shmetrics shmetrics-push; do
-        put 644 /dev/stdin "$unitdir/$unit.service" < <(sed "s#/usr/local/bin/#$bindir/#" "$here/systemd/$unit.service")
-    done
+    for unit in shmetrics shmetrics-push; do put_unit "$unit.service"; done
     put 644 "$here/systemd/shmetrics.socket" "$unitdir/shmetrics.socket"
     put 644 "$here/systemd/examples/application-directory.conf" "$docdir/systemd/application-directory.conf"
     put 644 "$here/systemd/examples/exporter-directory.conf" "$docdir/systemd/exporter-directory.conf"
@@ -112,6 +118,14 @@ put_command() {
 noted() {
     [[ -f $destdir$manifest ]] || return 0
     sed -n "s/^$1 //p" "$destdir$manifest"
+}
+
+write_manifest() {
+    local path
+    {
+        for path in "${files[@]}" "${old_files[@]}"; do echo "file $path"; done
+        for path in "${dirs[@]}"; do echo "dir $path"; done
+    } | awk '!seen[$0]++' >"$destdir$manifest"
 }
 
 check_inputs() {
@@ -137,6 +151,10 @@ install_all() {
     mapfile -t dirs < <(noted dir)
 
     mkdir -p "$destdir/"
+    make_dir "$docdir"
+    # An installation that ends early can be removed, or made whole by another.
+    trap write_manifest EXIT
+    trap 'exit 130' INT TERM HUP
     put 755 "$release/libshmetrics.so" "$libdir/libshmetrics.so.$version"
     link "libshmetrics.so.$version" "$libdir/$soname"
     link "$soname" "$libdir/libshmetrics.so"
@@ -162,7 +180,7 @@ install_all() {
     for old in "${old_files[@]}"; do # of another version
         [[ " ${files[*]} " == *" $old "* ]] || rm -f "$destdir$old"
     done
-    { printf 'file %s\n' "${files[@]}"; ((${#dirs[@]})) && printf 'dir %s\n' "${dirs[@]}"; true; } >"$destdir$manifest"
+    old_files=()
     echo "installed shmetrics $version in $destdir$prefix"
     [[ -n $destdir ]] || echo "run ldconfig if $libdir is on the loader's path"
 }
@@ -178,7 +196,9 @@ uninstall_all() {
     echo "removed shmetrics from $destdir$prefix"
 }
 
-[[ $prefix$libdir$includedir$bindir == /* ]] || die "PREFIX must be an absolute path"
+for path in "$prefix" "$libdir" "$includedir" "$bindir" "$datadir" "$unitdir" "$zshdir"; do
+    [[ $path == /* ]] || die "PREFIX and the other directories must be absolute paths; '$path' is not one"
+done
 case ${1:-} in
     "") install_all ;;
     --uninstall) uninstall_all ;;

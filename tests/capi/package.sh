@@ -151,15 +151,13 @@ cmake_moved() {
     cmake_builds "$work/moved"
 }
 
-cmake_refuses_other_versions() {
-    local other
-    configure "$version" "$prefix"
-    for other in 0.0.9 0.99 1.0; do
-        if configure $other "$prefix"; then
-            echo "version $other was accepted"
-            return 1
-        fi
-    done
+# Of a range, the newest release that it allows may be older than the installed one.
+cmake_takes_only_fitting_versions() {
+    local minor=${version%.*}
+    local accepted=("$minor" "$version" "$minor EXACT" "$minor...<99" "0.0.1...$version")
+    local refused=(0.0.9 0.99 1.0 "0.0.1...0.0.9" "0.0.1...<$version" "0.99...1.0" "$minor COMPONENTS other")
+    cmake -S "$here/versions" -B "$own/build" -DCMAKE_PREFIX_PATH="$prefix" \
+        -DACCEPTED="$(IFS=';' && echo "${accepted[*]}")" -DREFUSED="$(IFS=';' && echo "${refused[*]}")"
 }
 
 stages_for_packagers() {
@@ -176,6 +174,53 @@ stages_for_packagers() {
     [[ -z $(ls -A "$work/stage") ]]
 }
 
+# Spaces, and what sed, systemd and a shell take as their own.
+installs_below_any_name() {
+    local place=$work/"a b&%c" flags unit
+    mkdir "$place"
+    PREFIX=$place DESTDIR='' "$root/packaging/install.sh"
+    eval "flags=($(PKG_CONFIG_PATH=$place/lib/pkgconfig pkg-config --cflags --libs shmetrics))"
+    gcc "$root/examples/c/quickstart.c" "${flags[@]}" -o "$own/program"
+    LD_LIBRARY_PATH=$place/lib runs_with shared "$own/program"
+    for unit in "$place"/lib/systemd/system/*.service; do
+        grep -q "^ExecStart=\"${place//%/%%}/bin/shmetrics\" " "$unit"
+    done
+    PREFIX=$place DESTDIR='' "$root/packaging/install.sh" --uninstall
+    [[ -z $(ls -A "$place") ]]
+}
+
+refuses_relative_directories() {
+    local name
+    for name in PREFIX LIBDIR INCLUDEDIR BINDIR DATADIR UNITDIR ZSHDIR; do
+        if (cd "$own" && env DESTDIR="$own/stage" "$name=relative" "$root/packaging/install.sh"); then
+            echo "a relative $name was accepted"
+            return 1
+        fi
+    done
+    [[ ! -e $own/stage ]]
+}
+
+# As `sudo make install`, where root has no Rust.
+installs_without_rust() {
+    env -u MAKEFLAGS -u MAKELEVEL PATH=/usr/bin:/bin CARGO_TARGET_DIR="${RELEASE_DIR%/release}" \
+        make -C "$root" install DESTDIR="$own/stage" PREFIX=/usr
+    [[ -f $own/stage/usr/lib/libshmetrics.so.$version ]]
+}
+
+# The signal comes with one of the files.
+interrupted_installation_can_be_removed() {
+    local at
+    mkdir "$own/bin"
+    printf '#!/bin/bash\necho >>"$CALLS"\n[[ $(wc -l <"$CALLS") != "$AT" ]] || kill -TERM $PPID\nexec /usr/bin/install "$@"\n' >"$own/bin/install"
+    chmod +x "$own/bin/install"
+    for at in 1 2 9; do
+        rm -f "$own/calls"
+        if CALLS=$own/calls AT=$at PATH=$own/bin:$PATH DESTDIR=$own/stage PREFIX=/usr "$root/packaging/install.sh"; then return 1; fi
+        DESTDIR=$own/stage PREFIX=/usr "$root/packaging/install.sh" --uninstall
+        [[ -z $(ls -A "$own/stage") ]] || { find "$own/stage"; return 1; }
+    done
+}
+
 uninstalls_everything_and_nothing_else() {
     install_here --uninstall
     diff -u "$work/before" <(tree "$prefix")
@@ -190,7 +235,11 @@ package_steps() {
     step_with pkg-config "examples through pkg-config, with -static" pkg_config_all_static
     step_with cmake "examples through CMake, shared and static" cmake_builds "$prefix"
     step_with cmake "examples through CMake, installed tree moved" cmake_moved
-    step_with cmake "CMake refuses other versions" cmake_refuses_other_versions
+    step_with cmake "CMake takes only versions that fit" cmake_takes_only_fitting_versions
     step "install into a staging directory" stages_for_packagers
+    step_with pkg-config "install below a name with spaces" installs_below_any_name
+    step "relative directories are refused" refuses_relative_directories
+    [[ $RELEASE_DIR != */release ]] || step_with make "make install without Rust" installs_without_rust
+    step "an interrupted installation can be removed" interrupted_installation_can_be_removed
     step "uninstall removes exactly what was installed" uninstalls_everything_and_nothing_else
 }
