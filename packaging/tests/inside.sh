@@ -52,7 +52,7 @@ prepare() {
     chmod +x /usr/sbin/policy-rc.d
     echo force-unsafe-io > /etc/dpkg/dpkg.cfg.d/unsafe-io # the chroot is thrown away
     apt-get update -qq
-    get nginx libnginx-mod-stream libnginx-mod-http-lua gcc libc6-dev pkg-config curl ca-certificates gunicorn python3-prometheus-client
+    get nginx libnginx-mod-stream libnginx-mod-http-lua gcc libc6-dev pkg-config curl ca-certificates gunicorn python3-prometheus-client zsh fish
 }
 
 fits() { dpkg-deb -f debs/libnginx-mod-http-shmetrics_*.deb Depends | grep -w "$(apt-cache show nginx | sed -n 's/^Provides: .*\(nginx-abi-[0-9.-]*\).*/\1/p' | head -1)"; }
@@ -71,6 +71,9 @@ build_modules() {
 install() {
     get ./debs/*.deb
     ldconfig -p | grep libshmetrics.so.0.1
+    # As `systemctl enable shmetrics.socket` does it.
+    mkdir -p /etc/systemd/system/sockets.target.wants
+    ln -s /usr/lib/systemd/system/shmetrics.socket /etc/systemd/system/sockets.target.wants/
     echo 'ok: installed'
 }
 
@@ -129,6 +132,12 @@ END
         [[ -s $file ]]
     done
     grep -q '^ExecStart=/usr/bin/shmetrics ' /usr/lib/systemd/system/shmetrics.service
+
+    bash -c '. /usr/share/bash-completion/completions/shmetrics && complete -p shmetrics'
+    zsh -fc 'autoload -U compinit && compinit -D -u && [[ $_comps[shmetrics] == _shmetrics ]] && autoload +X _shmetrics'
+    HOME=/root fish -c 'complete -C "shmetrics serve --log.format "' 2> fish.err | grep '^logfmt'
+    [[ ! -s fish.err ]]
+    echo 'ok: three shells complete the arguments of the command'
 }
 
 # Counting goes on while all packages are replaced, and no count is lost.
