@@ -8,6 +8,28 @@ use syn::{Data, DeriveInput, Error, GenericParam, Index, Member, Result};
 
 use crate::attributes::{check_distinct, Settings};
 
+/// The most labels of a family, and the longest name in bytes, as `shmetrics` has them.
+const LABELS_MAX: usize = 64;
+const NAME_MAX: usize = 512;
+
+/// Why no family can have a label of this name. The library refuses these names when a family is
+/// registered; here the compiler does.
+fn refusal(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        Some("is empty")
+    } else if name.contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
+        Some("has control characters or line ends")
+    } else if name.len() > NAME_MAX {
+        Some("is longer than 512 bytes")
+    } else if name.starts_with("__") {
+        Some("is reserved by Prometheus: it begins with `__`")
+    } else if name == "shmetrics_overflow" {
+        Some("is the label of overflow series")
+    } else {
+        None
+    }
+}
+
 pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     let Data::Struct(data) = &input.data else {
         return Err(Error::new_spanned(&input.ident, "`LabelSet` is derived for structs: each field is a label"));
@@ -37,6 +59,15 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
             }
         });
         members.push(field.ident.clone().map_or_else(|| Member::Unnamed(Index::from(i)), Member::Named));
+    }
+    if names.len() > LABELS_MAX {
+        let message = format!("{} labels: at most {LABELS_MAX} are allowed", names.len());
+        return Err(Error::new_spanned(&input.ident, message));
+    }
+    for (name, span) in &names {
+        if let Some(reason) = refusal(name) {
+            return Err(Error::new(*span, format!("the label name {name:?} {reason}")));
+        }
     }
     check_distinct(&names, "labels")?;
     let names: Vec<_> = names.iter().map(|(name, _)| name).collect();

@@ -48,6 +48,11 @@ mod tests {
             ("struct S { #[label(name = \"a\")] b: u8 }", "unknown setting; `label` has here: rename"),
             ("struct S { #[label(rename = 1)] b: u8 }", "expected string literal"),
             ("struct S { #[label(rename = \"a\", rename = \"b\")] b: u8 }", "given twice"),
+            ("struct S { __name__: u8 }", "the label name \"__name__\" is reserved by Prometheus"),
+            ("struct S { #[label(rename = \"__a\")] a: u8 }", "reserved by Prometheus"),
+            ("struct S { #[label(rename = \"\")] a: u8 }", "is empty"),
+            ("struct S { #[label(rename = \"a\\n\")] a: u8 }", "control characters or line ends"),
+            ("struct S { shmetrics_overflow: u8 }", "overflow series"),
             (
                 "#[label(rename_all = \"lowercase\")] struct S { a: u8 }",
                 "unknown setting; `label` has here: no settings",
@@ -56,6 +61,19 @@ mod tests {
             let said = refusal(label_set::derive, item);
             assert!(said.contains(reason), "{item}: {said}");
         }
+    }
+
+    #[test]
+    fn limits_of_a_label_set_are_those_of_a_family() {
+        let of = |labels: usize| {
+            let fields: Vec<String> = (0..labels).map(|i| format!("l{i}: u8")).collect();
+            format!("struct S {{ {} }}", fields.join(", "))
+        };
+        assert!(label_set::derive(&syn::parse_str(&of(64)).unwrap()).is_ok());
+        assert!(refusal(label_set::derive, &of(65)).contains("65 labels: at most 64"));
+        let named = |bytes| format!("struct S {{ #[label(rename = \"{}\")] a: u8 }}", "n".repeat(bytes));
+        assert!(label_set::derive(&syn::parse_str(&named(512)).unwrap()).is_ok());
+        assert!(refusal(label_set::derive, &named(513)).contains("longer than 512 bytes"));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::Segment;
 ///     pub struct Shop(prefix = "shop") {
 ///         /// Orders placed.
 ///         pub orders: Counter = "orders_total",
-///         /// Time to addr an order.
+///         /// Time to place an order.
 ///         latency: Histogram = "order_seconds" (unit = "seconds", buckets = &exponential_buckets::<12>(0.001, 2.0)),
 ///         /// Orders that are being placed.
 ///         busy: Gauge = "orders_in_progress" (mode = LiveSum),
@@ -68,7 +68,7 @@ macro_rules! metrics {
                 ::core::result::Result::Ok($name {
                     $($field: {
                         let name = [PREFIX, $exposed].concat();
-                        let help = $crate::declare::help(::core::concat!($($help, "\n"),*));
+                        let help = $crate::declare::help(&[$($help),*]);
                         let builder = <$crate::$metric as $crate::declare::Field>::field(segment, &name, &help);
                         // By `let`, so that what a value borrows lives as long as the builder.
                         $($(let $option = $crate::metrics!(@value $option $value);)*)?
@@ -105,10 +105,20 @@ macro_rules! metrics {
     (@last $builder:ident $option:ident $same:ident) => { $builder };
 }
 
-/// The help text of a documentation comment: its lines, joined.
-pub fn help(lines: &str) -> String {
-    let lines: Vec<&str> = lines.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    lines.join(" ")
+/// The help text of documentation comments: their lines, joined. Lines of a block comment may begin
+/// with `*`.
+pub fn help(comments: &[&str]) -> String {
+    let lines = comments.iter().flat_map(|comment| {
+        comment.lines().enumerate().map(|(i, line)| {
+            let line = line.trim();
+            if i > 0 {
+                line.strip_prefix('*').unwrap_or(line).trim_start()
+            } else {
+                line
+            }
+        })
+    });
+    lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// A type of metric that [`metrics!`](crate::metrics) declares.

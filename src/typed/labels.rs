@@ -138,7 +138,7 @@ impl<T: LabelValue> LabelValue for Option<T> {
     }
 }
 
-/// The most combinations of values for which a family has a family by index.
+/// The most combinations of values for which a family has a table by index.
 const COMBINATIONS_MAX: usize = 1 << 16;
 
 /// The labels of a family as a struct: each field is a label. Derive it: `#[derive(LabelSet)]`,
@@ -214,7 +214,7 @@ pub trait LabelSet {
     fn with_values<R>(&self, f: impl FnOnce(&[&str]) -> R) -> R;
 }
 
-/// How many combinations of values there are; 0: too many for a family, or it is not known.
+/// How many combinations of values there are; 0: too many for a table, or it is not known.
 pub(super) const fn combinations(counts: &[usize]) -> usize {
     let (mut all, mut i) = (1, 0);
     while i < counts.len() {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use common::*;
 use shmetrics::testing::Scratch;
 use shmetrics::{
-    exponential_buckets, linear_buckets, metrics, Counter, Error, GaugeMode, Global, LabelSet, LabelValue, Metric,
-    Metrics, Options,
+    exponential_buckets, linear_buckets, metrics, Counter, Error, Format, GaugeMode, Global, LabelSet, LabelValue,
+    Metric, Metrics, Options,
 };
 
 fn entries(directory: &str) -> usize {
@@ -121,6 +121,17 @@ fn children_count_in_a_scratch_segment() {
     assert_eq!(page(&scratch).lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>(), ["c_total 1", "g 1"]);
 }
 
+/// The number of its processes is not known, and not 0.
+#[test]
+fn a_scratch_segment_is_in_use() {
+    let scratch = Scratch::new().unwrap();
+    let page = String::from_utf8(scratch.render(Format::Text)).unwrap();
+    assert!(page.contains("\nshmetrics_segment_in_use 1\n") && !page.contains("attached\""), "{page}");
+    let inspection = scratch.reader().inspect();
+    assert_eq!((inspection.in_use, inspection.attached), (Some(true), None));
+    fork(|| assert_eq!(scratch.reader().is_in_use(), Some(true))).join();
+}
+
 #[test]
 fn options_of_a_scratch_segment_are_checked() {
     let scratch = Scratch::with(&Options::new().label("app", "shop").max_size(2 << 20)).unwrap();
@@ -163,7 +174,8 @@ struct Build {
 
 metrics! {
     struct Plain {
-        /// Without a prefix.
+        /** Without
+          * a prefix. */
         jobs: Counter = "jobs_total",
     }
 }
