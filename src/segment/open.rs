@@ -184,7 +184,9 @@ fn open_native(options: &Options, how: How, access: &Access, max_size: u64, labe
         let (per_cpu, short) = (options.per_cpu_plan(), options.checked_short_bounds()?);
         // SAFETY: new memory of `total` bytes, backed below `first`, known to no other process.
         unsafe { header::initialise(backing, &regions, arena_end, options.max_series, labels, per_cpu, short) };
-        if !options.scratch {
+        if options.scratch {
+            backing.attend_uncounted();
+        } else {
             backing.attend();
         }
         Ok(())

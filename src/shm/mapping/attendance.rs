@@ -99,6 +99,10 @@ impl Presence {
         Presence(None)
     }
 
+    pub(crate) fn uncounted() -> Self {
+        Presence(None)
+    }
+
     pub(crate) fn is_counted(&self) -> bool {
         self.0.is_some()
     }

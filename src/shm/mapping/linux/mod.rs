@@ -68,6 +68,12 @@ impl LinuxBacking {
         self.presence.get_or_init(|| Presence::new(cell, &self.file, path));
     }
 
+    /// For a segment that no other program can open: it is in use, and its processes are not
+    /// counted, so it takes no System V segment.
+    pub(crate) fn attend_uncounted(&self) {
+        self.presence.get_or_init(Presence::uncounted);
+    }
+
     pub(crate) fn map(file: Descriptor, len: u64, writable: bool, path: Option<PathBuf>) -> Result<Self, Error> {
         let (device, inode) = (file.device, file.inode);
         let protection = if writable { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
