@@ -569,7 +569,8 @@ typedef struct shmetrics_family_spec {
   uint64_t max_series;
   /**
    * A series that has no update for this many seconds leaves the pages, and after twice as many
-   * it is removed. Fractions are rounded up to whole seconds. 0 for never.
+   * it is removed. Fractions are rounded up to whole seconds. 0 for never. A metric without
+   * labels never expires.
    */
   double expire_after_seconds;
   /**
@@ -593,12 +594,12 @@ typedef struct shmetrics_family_spec {
   double native_factor;
   /**
    * Observations at most this far from 0 are counted in the native zero bucket. 0 for 2^-128. A
-   * negative number: the bucket is for 0 alone.
+   * negative number: the bucket is for 0 alone. Only with `native_factor`.
    */
   double native_zero_threshold;
   /**
    * The most native buckets of a series on a page. A series with more is shown in coarser
-   * buckets. 0 for 160; UINT32_MAX for no limit.
+   * buckets. 0 for 160; UINT32_MAX for no limit. Only with `native_factor`.
    */
   uint32_t native_max_buckets;
   /**
@@ -617,7 +618,7 @@ typedef struct shmetrics_family_spec {
   bool replace;
   /**
    * How long an observation counts in quantiles; 0 for ten minutes. The observation leaves them
-   * after half of that time to all of it.
+   * after half of that time to all of it. Only with `quantiles`.
    */
   double quantile_max_age_seconds;
 } shmetrics_family_spec;
@@ -1996,8 +1997,9 @@ enum shmetrics_status shmetrics_segment_is_in_use(struct shmetrics_str name, boo
  * Copies the next warning about the segment to `buffer`: a sentence for the log of the host, which
  * says what the segment could not take and what to do. The copy is cut off to `capacity`, with a
  * NUL at its end. Returns the whole length without the NUL; 0 if there is no new warning. Each
- * kind of warning is given once, to one of all processes. Call it now and then, say after each
- * page. `buffer` may be NULL if `capacity` is 0.
+ * kind of warning is given once, to one of all processes: the rest of a warning that is cut off is
+ * lost, so give 2048 bytes. Call it now and then, say after each page. `buffer` may be NULL if
+ * `capacity` is 0.
  */
 size_t shmetrics_segment_next_warning(struct shmetrics_segment *segment,
                                       char *buffer,

@@ -19,6 +19,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -101,19 +102,27 @@ class raw_spec {
   shmetrics_family_spec raw_{};
 };
 
+// Room for `count` bounds, or for one more than a histogram may have. For a count of 0 there is one
+// bound, NaN, which is refused: without bounds a histogram gets the default ones.
+inline std::vector<double> room_for_bounds(std::size_t count) {
+  const std::size_t room = std::clamp<std::size_t>(count, 1, SHMETRICS_MAX_BUCKETS + 1);
+  return std::vector<double>(room, std::numeric_limits<double>::quiet_NaN());
+}
+
 }  // namespace detail
 
-// The upper bounds of `count` buckets: start, start + width, start + 2 * width and so on. Empty if
-// the bounds would not rise.
+// The upper bounds of `count` buckets: start, start + width, start + 2 * width and so on. Bounds
+// that do not rise, and a count that no histogram has, are refused when the histogram is
+// registered.
 inline std::vector<double> linear_buckets(double start, double width, std::size_t count) {
-  std::vector<double> bounds(count <= SHMETRICS_MAX_BUCKETS ? count : 0);
-  if (shmetrics_buckets_linear(start, width, bounds.data(), bounds.size()) != SHMETRICS_STATUS_OK) bounds.clear();
+  std::vector<double> bounds = detail::room_for_bounds(count);
+  for (std::size_t i = 0; i < count && i < bounds.size(); i++) bounds[i] = start + width * static_cast<double>(i);
   return bounds;
 }
 // The same, each `factor` times the one before.
 inline std::vector<double> exponential_buckets(double start, double factor, std::size_t count) {
-  std::vector<double> bounds(count <= SHMETRICS_MAX_BUCKETS ? count : 0);
-  if (shmetrics_buckets_exponential(start, factor, bounds.data(), bounds.size()) != SHMETRICS_STATUS_OK) bounds.clear();
+  std::vector<double> bounds = detail::room_for_bounds(count);
+  for (std::size_t i = 0; i < count && i < bounds.size(); i++, start *= factor) bounds[i] = start;
   return bounds;
 }
 

@@ -38,21 +38,30 @@ fn native(spec: &shmetrics_family_spec) -> Option<Native> {
 fn check_fields(spec: &shmetrics_family_spec, kind: Kind) -> Result<(), shmetrics_status> {
     let histogram = matches!(kind, Kind::Histogram | Kind::GaugeHistogram);
     let (summary, states) = (kind == Kind::Summary, matches!(kind, Kind::StateSet | Kind::Enum));
-    let native = spec.native_factor != 0.0 || spec.native_zero_threshold != 0.0 || spec.native_max_buckets != 0;
+    let exemplars = histogram || kind == Kind::Counter;
+    let coarser = spec.native_zero_threshold != 0.0 || spec.native_max_buckets != 0;
+    let native = spec.native_factor != 0.0 || coarser;
     let fields = [
         ("buckets", spec.bucket_count > 0 && !histogram, "histograms"),
         ("native buckets", native && !histogram, "histograms"),
         ("quantiles", (spec.quantile_count > 0 || spec.quantile_max_age_seconds != 0.0) && !summary, "summaries"),
+        ("an exemplar interval", spec.exemplar_interval_seconds != 0.0 && !exemplars, "counters and histograms"),
         ("states", spec.state_count > 0 && !states, "state sets and enums"),
         ("exact_name", spec.exact_name && kind != Kind::Counter, "counters"),
     ];
-    match fields.iter().find(|(_, wrong, _)| *wrong) {
-        None => Ok(()),
-        Some((field, _, of)) => {
-            let message = format!("the spec has {field}, which only {of} have; this is {}", kind.with_article());
-            Err(fail(shmetrics_status::InvalidArgument, message))
-        }
+    if let Some((field, _, of)) = fields.iter().find(|(_, wrong, _)| *wrong) {
+        let message = format!("the spec has {field}, which only {of} have; this is {}", kind.with_article());
+        return Err(fail(shmetrics_status::InvalidArgument, message));
     }
+    // What another field must come with.
+    let alone = if coarser && spec.native_factor == 0.0 {
+        "native_zero_threshold or native_max_buckets, but no native_factor"
+    } else if spec.quantile_max_age_seconds > 0.0 && spec.quantile_count == 0 {
+        "quantile_max_age_seconds, but no quantiles"
+    } else {
+        return Ok(());
+    };
+    Err(fail(shmetrics_status::InvalidArgument, format!("the spec has {alone}")))
 }
 
 /// A spec of C, checked as far as that needs no registry.

@@ -129,7 +129,8 @@ pub struct shmetrics_family_spec {
     /// The most series of the family. Further label sets share the overflow series. 0 for no limit.
     pub max_series: u64,
     /// A series that has no update for this many seconds leaves the pages, and after twice as many
-    /// it is removed. Fractions are rounded up to whole seconds. 0 for never.
+    /// it is removed. Fractions are rounded up to whole seconds. 0 for never. A metric without
+    /// labels never expires.
     pub expire_after_seconds: f64,
     /// The least time between two exemplars that a counter or a bucket keeps; 0 for one second.
     /// Rounded up to milliseconds.
@@ -143,10 +144,10 @@ pub struct shmetrics_family_spec {
     /// by at most this factor, such as 1.1. 0 for none. With `buckets`, the histogram has both.
     pub native_factor: f64,
     /// Observations at most this far from 0 are counted in the native zero bucket. 0 for 2^-128. A
-    /// negative number: the bucket is for 0 alone.
+    /// negative number: the bucket is for 0 alone. Only with `native_factor`.
     pub native_zero_threshold: f64,
     /// The most native buckets of a series on a page. A series with more is shown in coarser
-    /// buckets. 0 for 160; UINT32_MAX for no limit.
+    /// buckets. 0 for 160; UINT32_MAX for no limit. Only with `native_factor`.
     pub native_max_buckets: u32,
     /// Pages in Prometheus' text formats and in protobuf show a counter under this very
     /// name, without `_total`, for dashboards and rules that use an exporter's names. OpenMetrics
@@ -159,7 +160,7 @@ pub struct shmetrics_family_spec {
     /// Where the definition is the same, `max_series` and `exemplar_interval_seconds` take effect.
     pub replace: bool,
     /// How long an observation counts in quantiles; 0 for ten minutes. The observation leaves them
-    /// after half of that time to all of it.
+    /// after half of that time to all of it. Only with `quantiles`.
     pub quantile_max_age_seconds: f64,
 }
 
@@ -196,7 +197,8 @@ unsafe trait Growing: Copy {
         let ours = size_of::<Self>();
         // SAFETY: the caller's promise; the size comes first.
         let size = unsafe { from.cast::<usize>().read() };
-        let known = (Self::FIRST_SIZE..=4096).contains(&size) && {
+        // No struct ends within a field.
+        let known = (Self::FIRST_SIZE..=4096).contains(&size) && size % align_of::<Self>() == 0 && {
             // SAFETY: the struct has the size that it says.
             let rest =
                 unsafe { std::slice::from_raw_parts(from.cast::<u8>().add(ours.min(size)), size.saturating_sub(ours)) };

@@ -255,6 +255,12 @@ unsafe fn options_of(options: *const shmetrics_options) -> Result<Options, shmet
             return Err(fail(shmetrics_status::InvalidArgument, message));
         }
     }
+    if options.reserved != 0 {
+        return Err(fail(
+            shmetrics_status::InvalidArgument,
+            "options.reserved must be 0; call shmetrics_options_init first",
+        ));
+    }
     match options.open_mode {
         SHMETRICS_OPEN_OR_CREATE => Ok(out),
         SHMETRICS_CREATE_NEW => Ok(out.create_new()),
@@ -406,8 +412,9 @@ pub unsafe extern "C" fn shmetrics_segment_is_in_use(name: shmetrics_str, in_use
 /// Copies the next warning about the segment to `buffer`: a sentence for the log of the host, which
 /// says what the segment could not take and what to do. The copy is cut off to `capacity`, with a
 /// NUL at its end. Returns the whole length without the NUL; 0 if there is no new warning. Each
-/// kind of warning is given once, to one of all processes. Call it now and then, say after each
-/// page. `buffer` may be NULL if `capacity` is 0.
+/// kind of warning is given once, to one of all processes: the rest of a warning that is cut off is
+/// lost, so give 2048 bytes. Call it now and then, say after each page. `buffer` may be NULL if
+/// `capacity` is 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_segment_next_warning(
     segment: *mut shmetrics_segment,

@@ -19,6 +19,9 @@ pub const fn linear_buckets<const N: usize>(start: f64, width: f64) -> [f64; N] 
 
 /// The bounds `start`, `start * factor`, and so on: `N` of them. For a constant, too.
 ///
+/// Bounds that do not rise, as of a factor of 1 or a start of 0, are refused when a histogram is
+/// registered.
+///
 /// ```
 /// const BOUNDS: [f64; 4] = shmetrics::exponential_buckets(0.5, 2.0);
 /// assert_eq!(BOUNDS, [0.5, 1.0, 2.0, 4.0]);

@@ -323,8 +323,17 @@ void reading_values() {
   CHECK(h.value().count == 2 && h.value().sum == 8 && shmetrics::summary().value().count == 0);
   CHECK(shows(segment, "\nh_bucket{le=\"4.0\"} 1\n"));
   CHECK(shmetrics::linear_buckets(1, 2, 3) == std::vector<double>({1, 3, 5}));
-  CHECK(shmetrics::linear_buckets(1, 0, 3).empty() && shmetrics::exponential_buckets(0, 2, 3).empty());
-  CHECK(shmetrics::linear_buckets(1, 1, 2000).empty());
+  // Wrong bounds are refused, and no histogram gets the default ones for them.
+  const double infinite = std::numeric_limits<double>::infinity();
+  for (const auto& wrong : {shmetrics::linear_buckets(1, 0, 3), shmetrics::linear_buckets(1, -1, 2),
+                            shmetrics::exponential_buckets(0, 2, 3), shmetrics::exponential_buckets(1, infinite, 3),
+                            shmetrics::linear_buckets(1, 1, SHMETRICS_MAX_BUCKETS + 1),
+                            shmetrics::linear_buckets(1, 1, SIZE_MAX), shmetrics::exponential_buckets(1, 2, 0)}) {
+    const auto refused = segment.try_register_histogram({"wrong", "", {}, "", wrong});
+    CHECK(!refused && refused.error().status() == shmetrics::status_code::invalid_argument);
+  }
+  const auto most = shmetrics::linear_buckets(0, 1, SHMETRICS_MAX_BUCKETS);
+  CHECK(most.size() == SHMETRICS_MAX_BUCKETS && segment.try_register_histogram({"most", "", {}, "", most}));
 }
 
 void points() {

@@ -125,6 +125,10 @@ static void bad_options(void) {
     REFUSED(per_cpu, 3);
     REFUSED(struct_size, 0);
     REFUSED(struct_size, SIZE_MAX);
+    REFUSED(struct_size, sizeof options - 1);
+    REFUSED(struct_size, offsetof(shmetrics_options, group) + 12);
+    REFUSED(reserved, 1);
+    REFUSED(bounds, 3);
     REFUSED(group, text("no-such-group"));
     REFUSED(owner, text("no-such-user"));
     shmetrics_options null_name = options;

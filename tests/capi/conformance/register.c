@@ -157,7 +157,8 @@ static void sizes_of_the_spec(shmetrics_segment *segment) {
     CHECK_OK(shmetrics_counter_register(segment, &longer.spec, &family));
     longer.later = 1;
     REFUSED(segment, &longer.spec, SHMETRICS_STATUS_INVALID_ARGUMENT);
-    const size_t wrong[] = {0, 1, sizeof(shmetrics_family_spec) - 8, 1 << 20, SIZE_MAX};
+    const size_t ours = sizeof(shmetrics_family_spec);
+    const size_t wrong[] = {0, 1, ours - 8, ours - 1, ours + 1, ours + 7, 1 << 20, SIZE_MAX};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         shmetrics_family_spec spec = valid();
         spec.struct_size = wrong[i];
@@ -317,7 +318,16 @@ static void fields_of_other_types(shmetrics_segment *segment) {
     REFUSES(info, info, .native_zero_threshold = 1);
     REFUSES(counter, counter, .states = states, .state_count = 2);
     REFUSES(histogram, histogram, .states = states, .state_count = 2);
+    REFUSES(gauge_histogram, histogram, .exact_name = true);
     REFUSES(histogram, histogram, .exact_name = true);
+    REFUSES(summary, summary, .exemplar_interval_seconds = 1);
+    REFUSES(info, info, .exemplar_interval_seconds = 1);
+    REFUSES(state_set, states, .states = states, .state_count = 2, .exemplar_interval_seconds = 1);
+    /* What is of no use without another field. */
+    REFUSES(histogram, histogram, .native_max_buckets = 20);
+    REFUSES(histogram, histogram, .native_zero_threshold = -1);
+    REFUSES(gauge_histogram, histogram, .native_zero_threshold = NAN);
+    REFUSES(summary, summary, .quantile_max_age_seconds = 60);
     REFUSES(state_set, states, .states = states, .state_count = 2, .exact_name = true);
     CHECK_HIDES(segment, "wrong");
 }
