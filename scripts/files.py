@@ -1,5 +1,7 @@
-"""The files of the tree, for the checks that read all of them."""
+#!/usr/bin/env python3
+"""The files of the tree, for the checks that read all of them. As a program, it tries itself without git."""
 
+import os
 import pathlib
 import subprocess
 
@@ -21,3 +23,9 @@ def listed(suffix=""):
     else:
         names = found.stdout.split("\0")
     return [name for name in names if name.endswith(suffix) and (ROOT / name).is_file()]
+
+
+if __name__ == "__main__":
+    known = listed()
+    os.environ["PATH"] = "/nowhere"
+    assert set(known) <= set(listed()) and "scripts/files.py" in known and set(listed(".md")) < set(listed()), known

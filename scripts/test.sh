@@ -38,7 +38,7 @@ licences() { python3 scripts/licences.py; }
 packaging() {
     local python=target/venv/bin/python
     [[ -x $python ]] || python=python3
-    python3 scripts/versions.py && python3 scripts/links.py && packaging/tests/crates.sh \
+    python3 scripts/files.py && python3 scripts/versions.py && python3 scripts/links.py && packaging/tests/crates.sh \
         && python3 scripts/sbom.py cli/Cargo.toml | python3 packaging/tests/sbom.py && "$python" packaging/tests/manifests.py \
         && packaging/tests/setup.sh || return
     if command -v shellcheck > /dev/null; then

@@ -17,6 +17,9 @@ import tomllib
 import urllib.parse
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "scripts"))
+from files import listed  # noqa: E402
+
 VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
 LINK = re.compile(r"(?<!\\)\[([^\]\[]*)\]\(([^()\s]+)\)")
 FENCE = re.compile(r"(^(?P<fence>```|~~~).*?^(?P=fence))", re.M | re.S)
@@ -27,11 +30,6 @@ CONTENTS = {
     "Inside": ["docs/architecture", "docs/format", "docs/benchmarks", "docs/benchmarks/notes"],
     "Project": ["CHANGELOG", "CONTRIBUTING", "SECURITY"],
 }
-
-
-def tracked():
-    listed = subprocess.check_output(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, text=True)
-    return {pathlib.PurePath(name) for name in listed.splitlines()}
 
 
 class Copy:
