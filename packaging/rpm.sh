@@ -14,7 +14,10 @@ trap 'rm -rf "$work"' EXIT
 tree=$work/shmetrics
 mkdir "$tree"
 git archive HEAD | tar -x -C "$tree"
-[[ -n ${RELEASE_DIR:-} ]] || cargo fetch --quiet --locked
+# Python's extension is not built; the notices name its crates too.
+if [[ -z ${RELEASE_DIR:-} ]]; then
+    for manifest in Cargo.toml bindings/python/Cargo.toml; do cargo fetch --quiet --locked --manifest-path "$manifest"; done
+fi
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH
 (cd "$tree" && rpmbuild -bb --build-in-place --nodeps --define "_topdir $work/rpm" --define 'use_source_date_epoch_as_buildtime 1' \

@@ -22,7 +22,7 @@ NOTICE_FILES = re.compile(r"(?i)(un)?licen[cs]e|copying|copyright|notice")
 #: Where a crate may be had under MIT, that is the licence that is taken.
 OTHER_CHOICES = re.compile(r"(?i)apache|unlicense|zlib|0bsd|boost")
 INTRODUCTION = """\
-The extension module and the command in this wheel are compiled from Rust. Linked into them, besides shmetrics itself (MIT OR Apache-2.0):
+The library, the command and the extension module for Python are compiled from Rust. Linked into them, besides shmetrics itself (MIT OR Apache-2.0):
 
 * the standard library of Rust, by the Rust project developers (MIT OR Apache-2.0), which holds parts of compiler-rt (MIT);
 * in wheels for musl, libunwind, of the LLVM project (Apache-2.0 WITH LLVM-exception), and in the command, musl (MIT), by Rich Felker and others;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails if the container file, the pod or the workflows do not say what they must: manifests.py."""
+"""Fails if the container file, the pod, the RPM spec or the workflows do not say what they must: manifests.py."""
 
 import pathlib
 import re
@@ -49,6 +49,15 @@ def pod(manifest):
     assert exporter["image"].endswith(f":{VERSION}"), f"the exporter's image is not of version {VERSION}"
 
 
+def spec(text):
+    """A scriptlet that is a program has no body: rpm would give it to the program as a file."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    for line, following in zip(lines, lines[1:]):
+        assert not re.match(r"%\w+ .*-p ", line) or following.startswith("%"), f"{line} has the body {following}"
+    packages = text.count("%files")
+    assert packages == text.count("%license LICENSE-MIT LICENSE-APACHE"), "each package has the licences"
+
+
 def workflow(path, verbs):
     """Runs verbs of the Makefile and what installs their tools, so that it can be run elsewhere too."""
     jobs = load(path)["jobs"]
@@ -61,6 +70,7 @@ def workflow(path, verbs):
 
 def main():
     container_file()
+    spec((ROOT / "packaging/shmetrics.spec").read_text())
     try:
         import yaml  # noqa: F401
     except ImportError:
@@ -69,7 +79,7 @@ def main():
     pod(load("packaging/container/pod.yaml"))
     workflow(".github/workflows/test.yml", ["test"])
     workflow(".github/workflows/release.yml", ["release"])
-    print("the container file, the pod and two workflows say what they must")
+    print("the container file, the pod, the RPM spec and two workflows say what they must")
 
 
 if __name__ == "__main__":
