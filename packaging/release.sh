@@ -161,11 +161,14 @@ publish() {
 }
 
 tarballs() {
+    local notices=/usr/local/share/doc/shmetrics/LICENSES-THIRD-PARTY.txt
     git archive --prefix="$name/" HEAD | gzip -9n > "$dist/$name.tar.gz"
     rm -rf "$work/prefix"
     RELEASE_DIR=$work/first/release PREFIX=/usr/local DESTDIR=$work/prefix packaging/install.sh
     for file in lib/libshmetrics.so."$version" bin/shmetrics; do strip --strip-unneeded "$work/prefix/usr/local/$file"; done
     strip --strip-debug "$work/prefix/usr/local/lib/libshmetrics.a"
+    python3 bindings/python/wheel.py notices "$machine-unknown-linux-gnu" > "$work/prefix$notices"
+    echo "file $notices" >> "$work/prefix/usr/local/share/doc/shmetrics/install-manifest"
     pack "$name-$machine-linux-gnu.tar.gz" "$work/prefix" usr
 }
 
