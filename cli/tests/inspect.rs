@@ -65,16 +65,6 @@ fn refusals_of_a_full_segment_are_shown() {
 }
 
 #[test]
-fn what_cannot_be_read_is_a_failure() {
-    let room = Room::new();
-    room.run(&["inspect", "nowhere"]).failure(&["there is no segment at"]);
-    room.junk("junk");
-    room.run(&["inspect", "junk"]).failure(&["is not a shmetrics segment"]);
-    room.segment("private");
-    room.run_unprivileged("private", &["inspect", "private"]).failure(&["ermission denied"]);
-}
-
-#[test]
 fn a_check_finds_what_is_wrong() {
     let room = Room::new();
     let segment = room.segment_with_jobs("shop", 1);

@@ -58,10 +58,7 @@ fn few_descriptors_are_enough() {
     for i in 0..40 {
         room.segment_with_jobs(&format!("s{i}"), 3);
     }
-    let mut command = room.program("sh");
-    let script = "ulimit -n 48 && exec \"$0\" serve --all --listen 127.0.0.1:0";
-    command.args(["-c", script, env!("CARGO_BIN_EXE_shmetrics")]);
-    let server = Server::run(command);
+    let server = Server::run(room.command_after("ulimit -n 48", &["serve", "--all", "--listen", "127.0.0.1:0"]));
     server.get("/metrics").assert(200, "jobs_total");
     let idle: Vec<TcpStream> = (0..200).map(|_| TcpStream::connect(server.address()).expect("connects")).collect();
     for _ in 0..3 {
@@ -81,9 +78,8 @@ fn connections_make_room_for_others_without_descriptors() {
     for name in &names {
         room.segment_with_jobs(name, 3);
     }
-    let mut command = room.program("sh");
-    let script = "ulimit -n 48 && exec \"$0\" serve --listen 127.0.0.1:0 \"$@\"";
-    command.args(["-c", script, env!("CARGO_BIN_EXE_shmetrics")]).args(&names);
+    let mut command = room.command_after("ulimit -n 48", &["serve", "--listen", "127.0.0.1:0"]);
+    command.args(&names);
     let server = Server::run(command);
     let idle: Vec<TcpStream> = (0..200).map(|_| TcpStream::connect(server.address()).expect("connects")).collect();
     for _ in 0..3 {
@@ -97,12 +93,7 @@ fn connections_make_room_for_others_without_descriptors() {
 #[test]
 fn pages_that_no_client_reads_are_limited() {
     let room = Room::new();
-    let segment = room.segment("huge");
-    let family = segment.counter("hits_total", "Hits.").labels(["page"]).register().expect("registers");
-    let padding = "x".repeat(400);
-    for n in 0..30_000 {
-        family.with([&format!("{padding}{n}")]).inc();
-    }
+    room.segment_with_hits("huge", &"x".repeat(400), 30_000);
     let server = Server::start_with(&room, &["huge", "--max-pages", "1"]);
     let hang = || {
         let mut connection = server.connect();
@@ -124,25 +115,6 @@ fn pages_that_no_client_reads_are_limited() {
     server.signal("TERM");
     assert!(server.end().0.success());
     drop(stuck);
-}
-
-#[test]
-fn options_and_the_rest() {
-    let room = Room::new();
-    room.segment_with_jobs("shop", 3);
-    let server = Server::start(&room, "shop");
-    for method in ["OPTIONS", "PATCH", "TRACE"] {
-        let refused = server.connect().ask(method, "/metrics");
-        refused.assert(405, "only GET and HEAD");
-        assert_eq!(refused.header("allow"), Some("GET,HEAD"), "{refused:?}");
-    }
-    // The exporter's own metrics.
-    server
-        .get("/metrics?name[]=shmetrics_serve_requests_total")
-        .assert(200, "shmetrics_serve_requests_total{code=\"405\"} 3\n");
-    let page = server.get("/metrics");
-    page.assert(200, "\nshmetrics_serve_segment_up{segment=\"shop\"} 1\n");
-    assert!(!page.body.contains("\nscrape_"), "{page:?}");
 }
 
 #[test]

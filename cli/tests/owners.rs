@@ -2,29 +2,17 @@
 
 mod support;
 
-use std::os::unix::fs::chown;
-
 use support::http::Server;
-use support::{note, Room};
+use support::{Room, NOBODY};
 
-const NOBODY: u32 = 65534;
 const OTHER: u32 = 4711;
-
-/// Gives the file to another user. False: this process is not root.
-fn give(room: &Room, name: &str, user: u32) -> bool {
-    let given = chown(room.path(name), Some(user), None).is_ok();
-    if !given {
-        note("skipped: to give a file away takes root");
-    }
-    given
-}
 
 #[test]
 fn other_users_segments_are_named_and_not_read() {
     let room = Room::new();
     room.segment_with_jobs("own", 3);
     room.segment_with_jobs("alien", 4);
-    if !give(&room, "alien", NOBODY) {
+    if !room.give("alien", NOBODY) {
         return;
     }
     let listed = room.run(&["list"]).success();
@@ -42,15 +30,15 @@ fn other_users_segments_are_named_and_not_read() {
 fn a_planted_segment_takes_nothing_off_the_page() {
     let room = Room::new();
     // Its name sorts first, and its family has another type.
-    room.segment("a").gauge("jobs_total", "", shmetrics::GaugeMode::Shared).register().unwrap().set(1.0);
+    room.segment_of_another_type("a");
     room.segment_with_jobs("own", 3);
     for n in 0..40 {
         room.junk(&format!("junk{n}"));
-        if !give(&room, &format!("junk{n}"), NOBODY) {
+        if !room.give(&format!("junk{n}"), NOBODY) {
             return;
         }
     }
-    give(&room, "a", NOBODY);
+    room.give("a", NOBODY);
     let server = Server::start_with(&room, &["--all"]);
     let page = server.get("/metrics");
     page.assert(200, "jobs_total{segment=\"own\"} 3\n");
@@ -64,11 +52,11 @@ fn a_planted_segment_takes_nothing_off_the_page() {
 #[test]
 fn a_user_that_is_named_comes_after_the_own_ones() {
     let room = Room::new();
-    room.segment("a").gauge("jobs_total", "", shmetrics::GaugeMode::Shared).register().unwrap().set(1.0);
+    room.segment_of_another_type("a");
     room.segment_with_jobs("b", 2);
     room.segment_with_jobs("own", 3);
     room.segment_with_jobs("stranger", 5);
-    if !(give(&room, "a", NOBODY) && give(&room, "b", NOBODY) && give(&room, "stranger", OTHER)) {
+    if !(room.give("a", NOBODY) && room.give("b", NOBODY) && room.give("stranger", OTHER)) {
         return;
     }
     let server = Server::start_with(&room, &["--all", "--owner", "nobody"]);

@@ -6,6 +6,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::http::{Response, Server};
+use support::web::user;
 use support::{keys, Room, WATCHDOG};
 
 const FILES: [(&str, &str); 6] = [
@@ -94,10 +95,7 @@ fn warnings_and_reasons_are_in_the_json() {
 fn a_password_protects_all_of_it() {
     let room = Room::new();
     room.segment_with_jobs("shop", 3);
-    let config = room.dir().join("web.yml");
-    let hash = "$2b$04$abcdefghijklmnopqrstuuLZYjhNQAOdpbzt4WxWlUHjv1wsyH5DG";
-    std::fs::write(&config, format!("basic_auth_users:\n  ann: {hash}\n")).expect("writes");
-    let server = Server::start_with(&room, &["shop", "--web.config.file", &config.display().to_string()]);
+    let server = Server::with_config(&room, &user("ann"));
     for (path, _) in FILES {
         server.get(path).assert(401, "");
     }

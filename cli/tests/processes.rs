@@ -73,8 +73,7 @@ fn alone() -> MutexGuard<'static, ()> {
 }
 
 fn value(page: &Response, series: &str) -> Option<f64> {
-    let line = page.body.lines().find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')))?;
-    line.rsplit(' ').next()?.parse().ok()
+    support::value(&page.body, series)
 }
 
 #[test]

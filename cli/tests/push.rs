@@ -66,9 +66,7 @@ fn a_page_to_a_group() {
     room.segment_with_jobs("shop", 3);
     let (url, asked) = server(&[OK]);
     let groups = ["--group", "instance=a/b", "--group", "zone="];
-    let secret = room.dir().join("password");
-    std::fs::write(&secret, "s3cret\n").expect("writes");
-    let secret = secret.display().to_string();
+    let secret = room.write("password", "s3cret\n");
     let known = ["--user", "ann", "--password-file", &secret, "--header", "X-Scope-OrgID: me"];
     let ran = room.run(&[&["push", "shop", "--gateway", &url], &groups[..], &known].concat());
     assert_eq!(
@@ -76,18 +74,8 @@ fn a_page_to_a_group() {
         (String::new(), "PUT /metrics/job/shop/instance@base64/YS9i/zone@base64/= HTTP/1.1".into())
     );
 
-    let ran = room.run(&[
-        "push",
-        "shop",
-        "--gateway",
-        &format!("{url}/prefix/"),
-        "--job",
-        "j",
-        "--method",
-        "post",
-        "--protobuf",
-    ]);
-    ran.success();
+    let to = ["push", "shop", "--gateway", &format!("{url}/prefix/")];
+    room.run(&[&to[..], &["--job", "j", "--method", "post", "--protobuf"]].concat()).success();
     let post = next(&asked);
     assert_eq!(post.line, "POST /prefix/metrics/job/j HTTP/1.1");
     assert!(
@@ -293,10 +281,8 @@ fn tokens_and_headers_from_files() {
     let room = Room::new();
     room.segment_with_jobs("shop", 3);
     let (url, asked) = server(&[OK]);
-    let (token, headers) = (room.dir().join("token"), room.dir().join("headers"));
-    std::fs::write(&token, "t0ken\n").expect("writes");
-    std::fs::write(&headers, "# for the way there\nX-API-Key: k3y\n\nX-Scope-OrgID: me\n").expect("writes");
-    let (token, headers) = (token.display().to_string(), headers.display().to_string());
+    let token = room.write("token", "t0ken\n");
+    let headers = room.write("headers", "# for the way there\nX-API-Key: k3y\n\nX-Scope-OrgID: me\n");
     room.run(&["push", "shop", "--gateway", &url, "--bearer-token-file", &token, "--header-file", &headers]).success();
     let put = next(&asked);
     for header in ["authorization: bearer t0ken", "x-api-key: k3y", "x-scope-orgid: me"] {
@@ -320,9 +306,7 @@ fn a_secret_from_a_pipe_and_one_that_is_not_there() {
         assert!(put.headers.contains("authorization: basic yw5uonmzy3jlda=="), "{}", put.headers);
     }
     // A file that is being replaced.
-    let empty = room.dir().join("empty");
-    std::fs::write(&empty, "\n").expect("writes");
-    let empty = empty.display().to_string();
+    let empty = room.write("empty", "\n");
     for option in [&["--bearer-token-file"][..], &["--header-file"], &["--user", "ann", "--password-file"]] {
         let ran = room.run(&[&["push", "shop", "--gateway", &url], option, &[&empty]].concat());
         ran.failure(&["empty"]);

@@ -63,32 +63,21 @@ fn formats_and_names() {
 #[test]
 fn a_large_page_is_streamed_whole() {
     let room = Room::new();
-    let segment = room.segment("large");
-    let family = segment.counter("hits_total", "Hits.").labels(["page"]).register().expect("hits_total registers");
-    let pages: Vec<String> = (0..20_000).map(|n| format!("/some/page/of/the/shop/{n}")).collect();
-    for page in &pages {
-        family.with([page]).inc();
-    }
-
+    room.segment_with_hits("large", "/some/page/of/the/shop/", 20_000);
     let out = room.run(&["render", "large"]).success();
     let prefix = "hits_total{page=\"";
     let found: Vec<&str> = out.lines().filter_map(|line| line.strip_prefix(prefix)?.strip_suffix("\"} 1")).collect();
     let mut sorted = found.clone();
     sorted.sort_unstable();
     sorted.dedup();
-    assert_eq!((found.len(), sorted.len()), (pages.len(), pages.len()), "series are missing or doubled");
+    assert_eq!((found.len(), sorted.len()), (20_000, 20_000), "series are missing or doubled");
 }
 
 #[test]
 fn a_reader_that_leaves_early_is_no_failure() {
     let room = Room::new();
-    let segment = room.segment("large");
-    let family = segment.counter("hits_total", "Hits.").labels(["page"]).register().expect("hits_total registers");
     // More than a pipe holds, so that the command is still writing when its reader leaves.
-    for n in 0..20_000 {
-        family.with([&n.to_string()]).inc();
-    }
-
+    room.segment_with_hits("large", "", 20_000);
     let mut command = room.command(&["render", "large"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command starts");
     let mut stdout = child.stdout.take().expect("standard output is a pipe");
@@ -111,24 +100,17 @@ fn a_full_disk_is_a_failure() {
 }
 
 #[test]
-fn a_missing_segment_is_a_failure() {
-    Room::new().run(&["render", "nowhere"]).failure(&["there is no segment at", "shmetrics-nowhere"]);
-}
-
-#[test]
-fn a_file_that_is_no_segment_is_a_failure() {
+fn what_cannot_be_read_is_a_failure_of_each_command() {
     let room = Room::new();
     room.junk("junk");
-    room.run(&["render", "junk"]).failure(&["shmetrics-junk is not a shmetrics segment"]);
     std::fs::write(room.path("empty"), "").expect("an empty file is written");
-    room.run(&["render", "empty"]).failure(&["shmetrics-empty is not a shmetrics segment"]);
-}
-
-#[test]
-fn a_segment_of_another_user_is_a_failure() {
-    let room = Room::new();
     room.segment_with_jobs("private", 1);
-    let ran = room.run_unprivileged("private", &["render", "private"]);
-    ran.failure(&["shmetrics-private", "ermission denied"]);
-    assert_eq!(ran.out, "", "nothing of the page was printed");
+    for command in ["render", "inspect", "check"] {
+        room.run(&[command, "nowhere"]).failure(&["there is no segment at", "shmetrics-nowhere"]);
+        room.run(&[command, "junk"]).failure(&["shmetrics-junk is not a shmetrics segment"]);
+        room.run(&[command, "empty"]).failure(&["shmetrics-empty is not a shmetrics segment"]);
+        let ran = room.run_unprivileged("private", &[command, "private"]);
+        ran.failure(&["shmetrics-private", "ermission denied"]);
+        assert_eq!(ran.out, "", "nothing was printed");
+    }
 }

@@ -2,27 +2,15 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 
 use support::http::Server;
-use support::Room;
+use support::{first_line, Room};
 
-/// A program in the place of systemd: it becomes the command, with a socket as descriptor 3.
-fn launcher(python: &str) -> Command {
-    let mut command = Command::new("python3");
-    command.args(["-c", python]);
-    command
-}
-
-/// The line that a server prints when it listens.
-fn announced(server: &mut Child) -> String {
-    let mut line = String::new();
-    BufReader::new(server.stdout.take().expect("a pipe")).read_line(&mut line).expect("is announced");
-    line
-}
+const SERVE: [&str; 5] = [env!("CARGO_BIN_EXE_shmetrics"), "serve", "shop", "--listen", "systemd"];
 
 /// The answer of the server that listens at a Unix socket.
 fn get(socket: &Path, target: &str) -> String {
@@ -37,13 +25,8 @@ fn get(socket: &Path, target: &str) -> String {
 fn a_tcp_socket_that_was_passed() {
     let room = Room::new();
     room.segment_with_jobs("shop", 3);
-    let script = "import os, socket, sys
-s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen()
-os.dup2(s.fileno(), 3); os.set_inheritable(3, True)
-os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))
-os.execv(sys.argv[1], [sys.argv[1], 'serve', 'shop', '--listen', 'systemd'])";
-    let mut command = launcher(script);
-    command.arg(env!("CARGO_BIN_EXE_shmetrics")).env("SHMETRICS_DIR", room.dir());
+    let mut command = room.with_socket("s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen()");
+    command.args(SERVE);
     let server = Server::run(command);
     server.get("/metrics").assert(200, "\njobs_total 3\n");
     server.signal("TERM");
@@ -56,16 +39,10 @@ fn a_unix_socket_that_was_passed_is_left_there() {
     room.segment_with_jobs("shop", 3);
     let path = room.dir().join("passed.sock");
     let listener = UnixListener::bind(&path).expect("binds");
-    let script = "import os, socket, sys
-s = socket.socket(fileno=0)
-os.dup2(0, 3)
-os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))
-os.execv(sys.argv[1], [sys.argv[1], 'serve', 'shop', '--listen', 'systemd'])";
-    let mut command = launcher(script);
-    command.arg(env!("CARGO_BIN_EXE_shmetrics")).env("SHMETRICS_DIR", room.dir());
-    command.stdin(Stdio::from(std::os::fd::OwnedFd::from(listener))).stdout(Stdio::piped());
+    let mut command = room.with_socket("s = socket.socket(fileno=0)");
+    command.args(SERVE).stdin(Stdio::from(std::os::fd::OwnedFd::from(listener))).stdout(Stdio::piped());
     let mut child = command.spawn().expect("starts");
-    assert_eq!(announced(&mut child), format!("listening on {}, path /metrics\n", path.display()));
+    assert_eq!(first_line(&mut child), format!("listening on {}, path /metrics\n", path.display()));
     let answer = get(&path, "/metrics");
     assert!(answer.contains("\njobs_total 3\n"), "{answer}");
     support::signal("TERM", child.id());
@@ -97,7 +74,7 @@ fn the_end_of_a_server_leaves_the_socket_of_its_successor() {
         let mut command = room.command(&["serve", "shop", "--listen", &listen]);
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starts");
-        announced(&mut child);
+        first_line(&mut child);
         child
     };
     let mut old = start();

@@ -5,7 +5,7 @@ mod support;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use support::{note, Room, WATCHDOG};
+use support::{has, Room, WATCHDOG};
 
 fn shop(room: &Room) -> shmetrics::Segment {
     let segment = room.segment_with_jobs("shop", 3);
@@ -73,30 +73,14 @@ struct Tmux {
 impl Tmux {
     /// `None`, with a word about it: tmux is not installed.
     fn open(room: &Room) -> Option<Self> {
-        if Command::new("tmux").arg("-V").output().is_err() {
-            note("skipped: tmux is not installed");
+        if !has("tmux") {
             return None;
         }
         let tmux = Tmux { socket: room.dir().join("tmux").display().to_string() };
         let dir = format!("SHMETRICS_DIR={}", room.dir().display());
-        let file = room.dir().join("rc");
-        std::fs::write(&file, "PS1='ready> '\n").expect("the shell's file is written");
-        let shell = format!("exec bash --noprofile --rcfile {} -i", file.display());
-        tmux.run(&[
-            "-f",
-            "/dev/null",
-            "new-session",
-            "-d",
-            "-x",
-            "100",
-            "-y",
-            "24",
-            "-e",
-            &dir,
-            "-e",
-            "RUST_BACKTRACE=0",
-            &shell,
-        ]);
+        let shell = format!("exec bash --noprofile --rcfile {} -i", room.write("rc", "PS1='ready> '\n"));
+        let session = ["-f", "/dev/null", "new-session", "-d", "-x", "100", "-y", "24"];
+        tmux.run(&[&session[..], &["-e", &dir, "-e", "RUST_BACKTRACE=0", &shell]].concat());
         tmux.prompt();
         Some(tmux)
     }

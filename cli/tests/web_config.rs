@@ -3,104 +3,54 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use support::http::Server;
-use support::{note, Room};
+use support::web::{basic, certificate, tls, user};
+use support::{has, value, Room};
 
-/// Of `s3cret`, at the least cost.
-fn hash() -> String {
-    bcrypt::hash("s3cret", 4).expect("hashes")
-}
-
-fn certificate(name: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/certs").join(name).display().to_string()
-}
-
-fn write(room: &Room, text: &str) -> PathBuf {
-    let path = room.dir().join("web.yml");
-    // In one step, as tools that replace secrets do.
-    let new = room.dir().join("web.new");
-    std::fs::write(&new, text).expect("writes");
-    std::fs::rename(&new, &path).expect("renames");
-    path
-}
-
-fn start(room: &Room, text: &str) -> Server {
-    let path = write(room, text);
-    Server::start_with(room, &["shop", "--web.config.file", &path.display().to_string()])
-}
-
-fn tls(server: &str, more: &str) -> String {
-    let (cert, key) = (certificate(&format!("{server}.crt")), certificate(&format!("{server}.key")));
-    format!("tls_server_config:\n  cert_file: {cert}\n  key_file: {key}\n{more}")
-}
-
-/// What curl gets: the status, 0 for no answer, and the body with what it says about the
-/// connection.
-fn curl(server: &Server, scheme: &str, arguments: &[&str]) -> (u32, String) {
-    let url = format!("{scheme}://{}/metrics", server.address());
-    let ca = certificate("ca.crt");
-    let mut command = Command::new("curl");
-    command.args(["-sSv", "--max-time", "60", "--cacert", &ca, "-w", "\n%{http_code}"]).args(arguments).arg(url);
-    let ran = command.output().expect("curl runs");
-    let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-    let code = out.lines().last().and_then(|code| code.parse().ok()).unwrap_or(0);
-    (code, format!("{out}{err}"))
-}
-
-fn has_curl() -> bool {
-    let there = Command::new("curl").arg("--version").output().is_ok();
-    if !there {
-        note("skipped: TLS by curl (curl is not installed)");
-    }
-    there
+/// Replaces the configuration in one step, as tools that replace secrets do.
+fn replace(room: &Room, text: &str) {
+    let new = room.write("web.new", text);
+    std::fs::rename(new, room.dir().join("web.yml")).expect("renames");
 }
 
 #[test]
 fn encryption() {
-    if !has_curl() {
+    if !has("curl") {
         return;
     }
     let room = Room::new();
     room.segment_with_jobs("shop", 3);
-    let server = start(&room, &tls("server", "  min_version: TLS12\n"));
+    let server = Server::with_config(&room, &tls("server", "  min_version: TLS12\n"));
     for version in ["--tlsv1.2", "--tlsv1.3"] {
-        let (code, said) = curl(&server, "https", &[version]);
+        let (code, said) = server.curl(&[version]);
         assert!(code == 200 && said.contains("\njobs_total 3\n"), "{version}: {said}");
     }
-    let (code, said) = curl(&server, "http", &[]);
+    let (code, said) = server.curl_by("http", &[]);
     assert_eq!(code, 0, "without encryption there is no answer: {said}");
     // A client that never ends its handshake keeps no other client out.
     let _silent = server.connect();
-    assert_eq!(curl(&server, "https", &[]).0, 200);
+    assert_eq!(server.curl(&[]).0, 200);
     server.signal("TERM");
     assert!(server.end().0.success());
 }
 
 #[test]
 fn a_new_certificate_is_taken_and_a_wrong_one_is_not() {
-    if !has_curl() {
+    if !has("curl") {
         return;
     }
     let room = Room::new();
     room.segment_with_jobs("shop", 3);
-    let server = start(&room, &tls("server", ""));
-    let serial = |server: &Server| {
-        let (code, said) = curl(server, "https", &["-o", "/dev/null", "-w", "%{certs}\n%{http_code}"]);
-        assert_eq!(code, 200, "{said}");
-        said.lines().find_map(|line| line.strip_prefix("Serial Number:").map(str::to_owned)).unwrap_or(said)
-    };
-    let first = serial(&server);
-    write(&room, &tls("server2", ""));
-    let second = serial(&server);
+    let server = Server::with_config(&room, &tls("server", ""));
+    let first = server.serial();
+    replace(&room, &tls("server2", ""));
+    let second = server.serial();
     assert_ne!(first, second, "the certificate has changed");
-    write(&room, &tls("nothing", ""));
-    assert_eq!(serial(&server), second, "a certificate that cannot be read changes nothing");
-    write(&room, "what: {is: this}\n");
+    replace(&room, &tls("nothing", ""));
+    assert_eq!(server.serial(), second, "a certificate that cannot be read changes nothing");
+    replace(&room, "what: {is: this}\n");
     server.signal("HUP");
-    assert_eq!(serial(&server), second);
+    assert_eq!(server.serial(), second);
     server.signal("TERM");
     let (status, said) = server.end();
     assert!(status.success());
@@ -110,25 +60,20 @@ fn a_new_certificate_is_taken_and_a_wrong_one_is_not() {
 
 #[test]
 fn clients_certificates() {
-    if !has_curl() {
+    if !has("curl") {
         return;
     }
     let room = Room::new();
     room.segment_with_jobs("shop", 3);
     let (ca, cert, key) = (certificate("ca.crt"), certificate("client.crt"), certificate("client.key"));
     let required = format!("  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: {ca}\n");
-    let server = start(&room, &tls("server", &required));
-    let (code, said) = curl(&server, "https", &["--cert", &cert, "--key", &key]);
+    let server = Server::with_config(&room, &tls("server", &required));
+    let (code, said) = server.curl(&["--cert", &cert, "--key", &key]);
     assert_eq!(code, 200, "{said}");
-    assert_eq!(curl(&server, "https", &[]).0, 0, "who has none is not answered");
+    assert_eq!(server.curl(&[]).0, 0, "who has none is not answered");
     let optional = format!("  client_auth_type: VerifyClientCertIfGiven\n  client_ca_file: {ca}\n");
-    let server = start(&room, &tls("server", &optional));
-    assert_eq!(curl(&server, "https", &[]).0, 200);
-}
-
-fn basic(pair: &str) -> String {
-    use base64::prelude::{Engine, BASE64_STANDARD};
-    format!("Authorization: Basic {}\r\n", BASE64_STANDARD.encode(pair))
+    let server = Server::with_config(&room, &tls("server", &optional));
+    assert_eq!(server.curl(&[]).0, 200);
 }
 
 #[test]
@@ -136,7 +81,7 @@ fn names_and_passwords() {
     let room = Room::new();
     room.segment_with_jobs("shop", 3);
     let headers = "http_server_config:\n  headers:\n    X-Frame-Options: deny\n";
-    let server = start(&room, &format!("basic_auth_users:\n  ann: {}\n{headers}", hash()));
+    let server = Server::with_config(&room, &(user("ann") + headers));
     for path in ["/metrics", "/", "/-/healthy", "/-/ready", "/nothing"] {
         for wrong in ["", &basic("ann:wrong"), &basic("bob:s3cret"), "Authorization: Bearer x\r\n"] {
             let refused = server.get_with(path, wrong);
@@ -152,7 +97,7 @@ fn names_and_passwords() {
     }
     server.get_with("/metrics", &basic("ann:s3cret")).assert(200, "shmetrics_serve_requests_total{code=\"401\"} 4\n");
     // A user that is removed is refused at once, although earlier requests of this user succeeded.
-    write(&room, &format!("basic_auth_users:\n  bob: {}\n{headers}", hash()));
+    replace(&room, &(user("bob") + headers));
     server.get_with("/metrics", &basic("ann:s3cret")).assert(401, "");
     server.get_with("/metrics", &basic("bob:s3cret")).assert(200, "jobs_total");
 }
@@ -160,11 +105,7 @@ fn names_and_passwords() {
 #[test]
 fn a_wrong_configuration_is_a_failure_that_says_what_to_do() {
     let room = Room::new();
-    let mixed = format!(
-        "tls_server_config:\n  cert_file: {}\n  key_file: {}\n",
-        certificate("server.crt"),
-        certificate("server2.key")
-    );
+    let mixed = tls("server", "").replace("server.key", "server2.key");
     for (text, part) in [
         ("basic_auth_users:\n  ann: s3cret\n", "is not a bcrypt hash"),
         ("tls_config:\n", "there is no setting tls_config"),
@@ -174,8 +115,7 @@ fn a_wrong_configuration_is_a_failure_that_says_what_to_do() {
         (&tls("server", "  curve_preferences: [P1]\n"), "there is no P1; there are X25519, CurveP256, CurveP384"),
         (&tls("server", "  cipher_suites: [TLS_AES_128_GCM_SHA256]\n  max_version: TLS12\n"), "cipher_suites"),
     ] {
-        let path = write(&room, text);
-        let path = path.display().to_string();
+        let path = room.write("web.yml", text);
         let ran = room.run(&["serve", "shop", "--listen", "127.0.0.1:0", "--web.config.file", &path]);
         ran.failure(&[&path, part]);
     }
@@ -187,11 +127,11 @@ fn a_limit_of_requests_counts_those_that_are_let_in() {
     let room = Room::new();
     room.segment_with_jobs("shop", 3);
     let limit = "rate_limit:\n  interval: 1h\n  burst: 2\n";
-    let server = start(&room, &format!("basic_auth_users:\n  ann: {}\n{limit}", hash()));
+    let server = Server::with_config(&room, &(user("ann") + limit));
     for _ in 0..5 {
         server.get("/metrics").assert(401, "");
     }
-    let login = "Authorization: Basic YW5uOnMzY3JldA==\r\n";
+    let login = &basic("ann:s3cret");
     let page = server.get_with("/metrics", login);
     page.assert(200, "jobs_total 3\n");
     page.assert(200, "shmetrics_serve_config_last_reload_successful 1\n");
@@ -200,15 +140,12 @@ fn a_limit_of_requests_counts_those_that_are_let_in() {
     refused.assert(429, "rate_limit");
     assert_eq!(refused.header("retry-after"), Some("1"));
     // A change begins anew.
-    write(&room, &format!("basic_auth_users:\n  ann: {}\nrate_limit:\n  interval: 0\n", hash()));
+    replace(&room, &(user("ann") + "rate_limit:\n  interval: 0\n"));
     let page = server.get_with("/metrics", login);
     page.assert(200, "shmetrics_serve_shed_total{what=\"request\"} 1\n");
-    let success = |page: &str| {
-        let name = "shmetrics_serve_config_last_reload_success_timestamp_seconds ";
-        page.lines().find_map(|line| line.strip_prefix(name)?.parse::<f64>().ok()).expect("the page has the time")
-    };
+    let success = |page| value(page, "shmetrics_serve_config_last_reload_success_timestamp_seconds").expect("has it");
     let then = success(&page.body);
-    write(&room, "basic_auth_users:\n  ann: secret\n");
+    replace(&room, "basic_auth_users:\n  ann: secret\n");
     let page = server.get_with("/metrics", login);
     page.assert(200, "shmetrics_serve_config_last_reload_successful 0\n");
     assert!((success(&page.body) - then).abs() < 1e-6);

@@ -5,9 +5,9 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::metric;
 use crate::support::http::Server;
-use crate::support::{signal, wait, Room};
-use crate::{has, metric};
+use crate::support::{has, signal, wait, Room};
 
 /// An authority of the test's own.
 struct Authority(PathBuf);
@@ -47,6 +47,15 @@ impl Authority {
         ));
     }
 
+    fn ca(&self, arguments: &str) {
+        self.openssl(&format!("ca -config config -keyfile ca.key -cert ca.crt {arguments}"));
+    }
+
+    /// Writes the list of the revoked certificates, crl.pem.
+    fn list_revoked(&self, dates: &str) {
+        self.ca(&format!("-gencrl {dates} -out crl.pem"));
+    }
+
     fn file(&self, name: &str) -> String {
         self.0.join(name).display().to_string()
     }
@@ -76,23 +85,32 @@ impl Authority {
     }
 }
 
-fn has_both() -> bool {
-    has("curl") && Command::new("openssl").arg("version").output().is_ok()
-}
-
-#[test]
-fn names_and_revocation() {
-    if !has_both() {
-        return;
+/// A room with the segment `shop`, and an authority that has issued the server's certificate and
+/// these. `None`: a program is not installed.
+fn prepare(clients: &[(&str, &str)]) -> Option<(Room, Authority)> {
+    if !(has("curl") && has("openssl")) {
+        return None;
     }
     let room = Room::new();
     room.segment_with_jobs("shop", 3);
     let authority = Authority::new(&room);
     authority.issue("server", "IP:127.0.0.1");
-    authority.issue("dns", "DNS:scraper.example,DNS:other.example");
-    authority.issue("uri", "URI:spiffe://a/scraper");
-    authority.issue("address", "IP:10.1.2.3");
-    authority.issue("wrong", "DNS:scraper.example.evil,DNS:*.example,URI:spiffe://a/scraper/x,IP:10.1.2.4");
+    for (name, names) in clients {
+        authority.issue(name, names);
+    }
+    Some((room, authority))
+}
+
+#[test]
+fn names_and_revocation() {
+    let Some((room, authority)) = prepare(&[
+        ("dns", "DNS:scraper.example,DNS:other.example"),
+        ("uri", "URI:spiffe://a/scraper"),
+        ("address", "IP:10.1.2.3"),
+        ("wrong", "DNS:scraper.example.evil,DNS:*.example,URI:spiffe://a/scraper/x,IP:10.1.2.4"),
+    ]) else {
+        return;
+    };
     let server = authority.serve(&room, "");
     assert_eq!(authority.get(&server, "wrong"), "200", "without names all of the authority are let in");
     let names = "  client_allowed_sans: [Scraper.example, 'spiffe://a/scraper', 10.1.2.3]\n";
@@ -102,21 +120,20 @@ fn names_and_revocation() {
     }
     assert_eq!(authority.get(&server, "wrong"), "000");
 
-    authority.openssl("ca -config config -keyfile ca.key -cert ca.crt -revoke dns.crt");
-    authority.openssl("ca -config config -keyfile ca.key -cert ca.crt -gencrl -out crl.pem");
+    authority.ca("-revoke dns.crt");
+    authority.list_revoked("");
     let server = authority.serve(&room, &format!("{names}  client_crl_file: crl.pem\n"));
     assert_eq!((authority.get(&server, "dns"), authority.get(&server, "uri")), ("000".into(), "200".into()));
     // A new list revokes further certificates. Without the list, every client is refused.
-    authority.openssl("ca -config config -keyfile ca.key -cert ca.crt -revoke uri.crt");
-    authority.openssl("ca -config config -keyfile ca.key -cert ca.crt -gencrl -out crl.pem");
+    authority.ca("-revoke uri.crt");
+    authority.list_revoked("");
     assert_eq!((authority.get(&server, "uri"), authority.get(&server, "address")), ("000".into(), "200".into()));
     std::fs::remove_file(authority.0.join("crl.pem")).expect("removes");
     assert_eq!(authority.get(&server, "uri"), "000");
     // A list after its time may lack what was revoked since.
-    let dates = "-crl_lastupdate 20200101000000Z -crl_nextupdate 20200201000000Z";
-    authority.openssl(&format!("ca -config config -keyfile ca.key -cert ca.crt -gencrl {dates} -out crl.pem"));
+    authority.list_revoked("-crl_lastupdate 20200101000000Z -crl_nextupdate 20200201000000Z");
     assert_eq!(authority.get(&server, "address"), "000");
-    authority.openssl("ca -config config -keyfile ca.key -cert ca.crt -gencrl -out crl.pem");
+    authority.list_revoked("");
     assert_eq!(authority.get(&server, "address"), "200", "a new list is taken");
     let config = std::fs::read_to_string(authority.0.join("web.yml")).expect("reads");
     let fewer: String =
@@ -128,15 +145,8 @@ fn names_and_revocation() {
 /// Each protection, taken away alone: a file that has lost its end lacks the last ones.
 #[test]
 fn no_reload_drops_a_part_of_the_protection() {
-    if !has_both() {
-        return;
-    }
-    let room = Room::new();
-    room.segment_with_jobs("shop", 3);
-    let authority = Authority::new(&room);
-    authority.issue("server", "IP:127.0.0.1");
-    authority.issue("client", "DNS:client");
-    authority.openssl("ca -config config -keyfile ca.key -cert ca.crt -gencrl -out crl.pem");
+    let Some((room, authority)) = prepare(&[("client", "DNS:client")]) else { return };
+    authority.list_revoked("");
     let limit = "rate_limit:\n  interval: 1ms\n  burst: 9\n";
     let headers = "http_server_config:\n  headers:\n    X-Frame-Options: deny\n";
     let more = "  client_allowed_sans: [client]\n  client_crl_file: crl.pem\n  min_version: TLS13\n  \
@@ -161,14 +171,7 @@ fn no_reload_drops_a_part_of_the_protection() {
 
 #[test]
 fn a_push_with_a_certificate() {
-    if !has_both() {
-        return;
-    }
-    let room = Room::new();
-    room.segment_with_jobs("shop", 3);
-    let authority = Authority::new(&room);
-    authority.issue("server", "IP:127.0.0.1");
-    authority.issue("client", "DNS:client");
+    let Some((room, authority)) = prepare(&[("client", "DNS:client")]) else { return };
     let server = authority.serve(&room, "");
     let url = format!("https://{}", server.address());
     let ca = authority.file("ca.crt");
@@ -214,9 +217,7 @@ fn no_secret_is_on_a_command_line_or_in_the_documents() {
         assert_eq!(ran.code, Some(2), "{ran:?}");
         assert!(ran.err.contains("--bearer-token-file"), "{ran:?}");
     }
-    let secret = room.dir().join("token");
-    std::fs::write(&secret, "s3cret\n").expect("writes");
-    let secret = secret.display().to_string();
+    let secret = room.write("token", "s3cret\n");
     // No server answers there: the name is reserved.
     let plain =
         ["push", "shop", "--gateway", "http://gateway.invalid", "--retries", "0", "--bearer-token-file", &secret];

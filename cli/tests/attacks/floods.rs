@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::metric;
 use crate::support::http::{Response, Server};
-use crate::support::{Room, WATCHDOG};
-use crate::{basic, curl, has, metric, tls};
+use crate::support::web::{basic, tls};
+use crate::support::{has, Room, WATCHDOG};
 
 const GET: &str = "GET /metrics HTTP/1.1\r\nHost: a\r\n";
 
@@ -67,16 +68,6 @@ fn scrape(times: usize, what: &str, get: impl Fn() -> Response) -> Response {
     last.expect("some")
 }
 
-/// A segment whose page is some 30,000 times as long as that.
-fn large(room: &Room, name: &str, label: usize) {
-    let segment = room.segment(name);
-    let family = segment.counter("hits_total", "Hits.").labels(["page"]).register().expect("registers");
-    for n in 0..30_000 {
-        family.with([&format!("{}{n}", "x".repeat(label))]).inc();
-    }
-    segment.counter("jobs_total", "").register().expect("registers").add(3.0);
-}
-
 fn assert_bounded(server: &Server) {
     let pid = server.pid();
     let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("is there").count();
@@ -91,10 +82,8 @@ fn assert_bounded(server: &Server) {
 fn guesses_and_requests_without_a_password() {
     let room = Room::new();
     room.segment_with_jobs("shop", 3);
-    let config = room.dir().join("web.yml");
     let hash = bcrypt::hash("s3cret", 10).expect("hashes");
-    std::fs::write(&config, format!("basic_auth_users:\n  ann: {hash}\n")).expect("writes");
-    let server = Server::start_with(&room, &["shop", "--web.config.file", &config.display().to_string()]);
+    let server = Server::with_config(&room, &format!("basic_auth_users:\n  ann: {hash}\n"));
     let known = format!("{}X-Prometheus-Scrape-Timeout-Seconds: 5\r\n", basic("ann:s3cret"));
     let get = || server.get_with("/metrics", &known);
     get().assert(200, "jobs_total 3\n");
@@ -149,7 +138,7 @@ fn guesses_and_requests_without_a_password() {
 #[test]
 fn pages_that_no_client_waits_for() {
     let room = Room::new();
-    large(&room, "shop", 60);
+    room.segment_with_hits("shop", &"x".repeat(60), 30_000);
     let server = Server::start(&room, "shop");
     let get = || server.get_with("/metrics", "Accept-Encoding: gzip\r\nX-Prometheus-Scrape-Timeout-Seconds: 40\r\n");
     {
@@ -167,7 +156,7 @@ fn pages_that_no_client_waits_for() {
 fn pages_that_no_client_reads() {
     let room = Room::new();
     // More than the sockets of both sides hold.
-    large(&room, "huge", 400);
+    room.segment_with_hits("huge", &"x".repeat(400), 30_000);
     let server = Server::start(&room, "huge");
     let get = || server.get_with("/metrics", "X-Prometheus-Scrape-Timeout-Seconds: 40\r\n");
     {
@@ -192,9 +181,7 @@ fn encryption_that_is_never_begun() {
     }
     let room = Room::new();
     room.segment_with_jobs("shop", 3);
-    let config = room.dir().join("web.yml");
-    std::fs::write(&config, tls()).expect("writes");
-    let server = Server::start_with(&room, &["shop", "--web.config.file", &config.display().to_string()]);
+    let server = Server::with_config(&room, &tls("server", ""));
     // Nothing, the beginning of a greeting, and no TLS at all.
     let mut open = Vec::new();
     for n in 0..90 {
@@ -206,7 +193,7 @@ fn encryption_that_is_never_begun() {
         Flood::of(2, server.address(), |address, n| hit(address, if n % 2 == 0 { "" } else { "\u{16}\u{3}\u{1}" }));
     for _ in 0..3 {
         thread::sleep(Duration::from_secs(1));
-        let (code, page) = curl(server.address(), &[]);
+        let (code, page) = server.curl(&[]);
         assert_eq!(code, 200, "half-open handshakes: {page}");
         assert!(metric(&page, "shmetrics_serve_tls_errors_total") > 0.0);
     }

@@ -1,45 +1,26 @@
 //! Files of other users, and damaged ones, in the directory of the segments.
 
 use std::fs::OpenOptions;
-use std::os::unix::fs::{chown, FileExt};
+use std::os::unix::fs::FileExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use shmetrics::GaugeMode;
-
 use crate::support::http::Server;
-use crate::support::{note, Room};
-use crate::NOBODY;
-
-/// Files can only be given away by root.
-fn is_root(room: &Room) -> bool {
-    let is_root = std::fs::write(room.dir().join("mine"), "")
-        .is_ok_and(|()| chown(room.dir().join("mine"), Some(NOBODY), None).is_ok());
-    if !is_root {
-        note("skipped: to give a file away takes root");
-    }
-    is_root
-}
+use crate::support::{note, Room, NOBODY};
 
 #[test]
 fn eleven_hundred_files_of_another_user() {
     let room = Room::new();
-    if !is_root(&room) {
+    room.segment_with_jobs("own", 3);
+    room.segment_of_another_type("0evil");
+    if !room.give("0evil", NOBODY) {
         return;
     }
-    room.segment_with_jobs("own", 3);
-    room.segment("0evil").gauge("jobs", "", GaugeMode::Shared).register().expect("registers").set(1.0);
-    chown(room.path("0evil"), Some(NOBODY), None).expect("gives");
     for n in 0..1100 {
         let path = room.path(&format!("0\u{1b}]0;evil{n}"));
         std::fs::hard_link(room.path("0evil"), &path).expect("links");
     }
-    let limited = |arguments: &[&str]| {
-        let mut command = Command::new("sh");
-        let limit = "ulimit -n 200; exec \"$0\" \"$@\"";
-        command.args(["-c", limit, env!("CARGO_BIN_EXE_shmetrics")]).args(arguments).env("SHMETRICS_DIR", room.dir());
-        command
-    };
+    let limited = |arguments: &[&str]| room.command_after("ulimit -n 200", arguments);
     let server = Server::run(limited(&["serve", "--listen", "127.0.0.1:0", "--all"]));
     for _ in 0..3 {
         let page = server.get("/metrics");
@@ -102,11 +83,9 @@ fn ever_new_files_have_few_lines() {
     let room = Room::new();
     room.segment_with_jobs("shop", 3);
     // Into a file: a pipe that no one reads is full before that.
-    let script = "exec \"$0\" serve --all --listen 127.0.0.1:0 2> \"$1\"";
-    let journal = room.dir().join("journal");
-    let mut command = room.program("sh");
-    command.args(["-c", script, env!("CARGO_BIN_EXE_shmetrics")]).arg(&journal);
-    let server = Server::run(command);
+    let journal = room.write("journal", "");
+    let server =
+        Server::run(room.command_after(&format!("exec 2> {journal}"), &["serve", "--all", "--listen", "127.0.0.1:0"]));
     for round in 0..5 {
         let paths: Vec<_> = (0..200).map(|n| room.path(&format!("new-{round}-{n}"))).collect();
         for path in &paths {
@@ -127,13 +106,7 @@ fn a_low_soft_limit_of_descriptors_is_raised() {
     for n in 0..100 {
         room.left_behind(&format!("s{n}"), n);
     }
-    let mut command = Command::new("sh");
-    let limit = "ulimit -S -n 64; exec \"$0\" \"$@\"";
-    command.args(["-c", limit, env!("CARGO_BIN_EXE_shmetrics"), "serve", "--listen", "127.0.0.1:0", "--all"]);
-    let server = Server::run({
-        command.env("SHMETRICS_DIR", room.dir());
-        command
-    });
+    let server = Server::run(room.command_after("ulimit -S -n 64", &["serve", "--listen", "127.0.0.1:0", "--all"]));
     let page = server.get("/metrics");
     page.assert(200, "");
     let series = page.body.lines().filter(|line| line.starts_with("jobs_total{segment=")).count();
@@ -148,7 +121,7 @@ fn the_older_segment_takes_precedence_not_the_first_name() {
         note("skipped: this file system does not keep when files were made");
         return;
     }
-    room.segment("aa").gauge("jobs_total", "", GaugeMode::Shared).register().expect("registers").set(1.0);
+    room.segment_of_another_type("aa");
     let server = Server::start_with(&room, &["--all"]);
     server.get("/metrics").assert(200, "jobs_total{segment=\"zz\"} 3\n");
 }
@@ -197,8 +170,7 @@ fn a_damaged_chain_of_families_takes_nothing_else_off_the_page() {
 fn a_directory_that_cannot_be_read_takes_nothing_that_is_named() {
     let room = Room::new();
     room.segment_with_jobs("shop", 3);
-    let file = room.dir().join("no-directory");
-    std::fs::write(&file, "").expect("writes");
+    let file = room.write("no-directory", "");
     let mut command = room.command(&["serve", "--listen", "127.0.0.1:0", &room.path("shop"), "web-*"]);
     command.env("SHMETRICS_DIR", &file);
     let server = Server::run(command);
@@ -211,11 +183,10 @@ fn a_directory_that_cannot_be_read_takes_nothing_that_is_named() {
 #[test]
 fn a_planted_segment_does_not_stand_for_a_directory() {
     let room = Room::new();
-    if !is_root(&room) {
+    room.segment_with_jobs("multiproc::srv:app:0000000000000000", 7);
+    if !room.give("multiproc::srv:app:0000000000000000", NOBODY) {
         return;
     }
-    room.segment_with_jobs("multiproc::srv:app:0000000000000000", 7);
-    chown(room.path("multiproc::srv:app:0000000000000000"), Some(NOBODY), None).expect("gives");
     room.segment_with_jobs("multiproc::srv:app:0123456789abcdef", 3);
     let server = Server::start_with(&room, &["multiproc::srv:app"]);
     // Both are in use, and the planted one is older.

@@ -6,16 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
 use crate::support::http::Server;
-use crate::support::{signal, wait, Room};
+use crate::support::{first_line, signal, wait, Room};
 
 #[test]
 fn what_nohup_ignores_stays_ignored() {
     let room = Room::new();
     room.segment_with_jobs("shop", 3);
-    let mut command = Command::new("sh");
-    command.args(["-c", "trap '' HUP INT; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_shmetrics")]);
-    command.args(["serve", "shop", "--listen", "127.0.0.1:0"]).env("SHMETRICS_DIR", room.dir());
-    let server = Server::run(command);
+    let server = Server::run(room.command_after("trap '' HUP INT", &["serve", "shop", "--listen", "127.0.0.1:0"]));
     for name in ["HUP", "INT"] {
         server.signal(name);
         server.get("/metrics").assert(200, "jobs_total 3\n");
@@ -55,17 +52,10 @@ fn a_socket_is_never_open_to_everybody() {
                 }
                 modes
             });
-            let mut child = Command::new("sh")
-                .args(["-c", "umask 0; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_shmetrics")])
-                .args(["serve", "shop", "--listen", &format!("unix:{}", path.display())])
-                .env("SHMETRICS_DIR", room.dir())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::null())
-                .spawn()
-                .expect("starts");
-            let mut line = String::new();
-            let out = child.stdout.take().expect("a pipe");
-            std::io::BufRead::read_line(&mut std::io::BufReader::new(out), &mut line).expect("is announced");
+            let serve = ["serve", "shop", "--listen", &format!("unix:{}", path.display())];
+            let mut command = room.command_after("umask 0", &serve);
+            let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starts");
+            assert!(first_line(&mut child).starts_with("listening on "), "it is announced");
             is_over.store(true, Relaxed);
             let modes: Vec<u32> = watching.join().expect("watches").into_iter().collect();
             signal("TERM", child.id());
@@ -92,9 +82,7 @@ sys.stdin.read()";
     let mut command = Command::new("python3");
     command.args(["-c", script]).arg(&path).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut holder = command.spawn().expect("starts");
-    let mut line = String::new();
-    let out = holder.stdout.take().expect("a pipe");
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(out), &mut line).expect("says so");
+    assert_eq!(first_line(&mut holder), "full\n");
     let ran = room.run(&["serve", "shop", "--listen", &format!("unix:{}", path.display())]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.err.contains("cannot listen on"), "{ran:?}");

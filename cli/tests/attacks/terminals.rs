@@ -2,11 +2,9 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::process::Command;
 use std::thread;
 
-use crate::has;
-use crate::support::Room;
+use crate::support::{has, Room};
 
 /// Clears the screen, names the window, turns the direction of writing, begins a line.
 const EVIL: &str = "\u{1b}[2J\u{1b}]0;pwned\u{7}\u{9b}31m\u{202e}\u{2066}\rshmetrics: all is well";
@@ -60,9 +58,7 @@ fn a_page_on_a_terminal() {
     family.with([EVIL]).inc();
     let run = |format: &str| {
         let command = format!("{} render shop --format {format}", env!("CARGO_BIN_EXE_shmetrics"));
-        let mut script = Command::new("script");
-        script.args(["-qec", &command, "/dev/null"]).env("SHMETRICS_DIR", room.dir());
-        let out = script.output().expect("runs").stdout;
+        let out = room.program("script").args(["-qec", &command, "/dev/null"]).output().expect("runs").stdout;
         String::from_utf8(out).expect("is text").replace("\r\n", "\n")
     };
     for format in ["text", "openmetrics", "protobuf"] {

@@ -3,9 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::has;
 use crate::support::http::Server;
-use crate::support::{note, Room};
+use crate::support::{has, note, Room};
 
 fn packaged(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/systemd").join(name).display().to_string()
@@ -34,13 +33,9 @@ fn a_passed_socket_answers_in_a_network_namespace_of_its_own() {
     }
     let room = Room::new();
     room.segment_with_jobs("shop", 3);
-    let script = "import os, socket, sys
-s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen()
-os.dup2(s.fileno(), 3); os.set_inheritable(3, True)
-os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))
-os.execvp('unshare', ['unshare', '-n', sys.argv[1], 'serve', '--all', '--listen', 'systemd', '--process-metrics'])";
-    let mut command = Command::new("python3");
-    command.args(["-c", script, env!("CARGO_BIN_EXE_shmetrics")]).env("SHMETRICS_DIR", room.dir());
+    let mut command = room.with_socket("s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen()");
+    command.args(["unshare", "-n", env!("CARGO_BIN_EXE_shmetrics"), "serve", "--all", "--listen", "systemd"]);
+    command.arg("--process-metrics");
     let server = Server::run(command);
     let page = server.get("/metrics");
     page.assert(200, "jobs_total{segment=\"shop\"} 3\n");

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 
-use super::{signal, wait, Room, WATCHDOG};
+use super::{first_line, signal, wait, Room, WATCHDOG};
 
 pub struct Server {
     child: Child,
@@ -30,9 +30,7 @@ impl Server {
             .spawn()
             .expect("the server starts");
         let stderr = child.stderr.take();
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("standard output is a pipe");
-        BufReader::new(stdout).read_line(&mut line).expect("the server's first line can be read");
+        let line = first_line(&mut child);
         let address = line
             .strip_prefix("listening on http")
             .and_then(|rest| rest.trim_start_matches('s').strip_prefix("://"))

@@ -4,22 +4,24 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod http;
+pub mod web;
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use shmetrics::Segment;
+use shmetrics::{GaugeMode, Segment};
 
 /// The time after which a hanging command is killed. No sound run comes near it.
 pub const WATCHDOG: Duration = Duration::from_secs(60);
 
 /// The user that owns nothing, by convention.
-const NOBODY: u32 = 65534;
+pub const NOBODY: u32 = 65534;
 
 /// A directory on tmpfs that is `SHMETRICS_DIR` for the commands run in it, and gone at the end.
 pub struct Room {
@@ -62,6 +64,31 @@ impl Room {
         segment
     }
 
+    /// A segment with `hits_total` at 1 for each of `pages` label values: `label` and a number.
+    pub fn segment_with_hits(&self, name: &str, label: &str, pages: u32) -> Segment {
+        let segment = self.segment(name);
+        let family = segment.counter("hits_total", "Hits.").labels(["page"]).register().expect("hits_total registers");
+        for n in 0..pages {
+            family.with([&format!("{label}{n}")]).inc();
+        }
+        segment
+    }
+
+    /// A segment with `jobs_total` as a gauge.
+    pub fn segment_of_another_type(&self, name: &str) {
+        let gauge = self.segment(name).gauge("jobs_total", "", GaugeMode::Shared).register();
+        gauge.expect("jobs_total registers").set(1.0);
+    }
+
+    /// Gives the segment's file to another user. False: this process is not root.
+    pub fn give(&self, name: &str, user: u32) -> bool {
+        let is_given = chown(self.path(name), Some(user), None).is_ok();
+        if !is_given {
+            note("skipped: to give a file away takes root");
+        }
+        is_given
+    }
+
     /// A segment that no process has open any more, with `jobs_total` at `jobs`: a copy of one that
     /// this process has open.
     pub fn left_behind(&self, name: &str, jobs: u64) {
@@ -89,9 +116,34 @@ impl Room {
         fs::write(self.path(name), "this was never a segment\n".repeat(1000)).expect("junk is written");
     }
 
+    /// A file beside the segments, and its path.
+    pub fn write(&self, name: &str, text: &str) -> String {
+        let path = self.dir.join(name);
+        fs::write(&path, text).unwrap_or_else(|e| panic!("cannot write {}: {e}", path.display()));
+        path.display().to_string()
+    }
+
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = self.program(env!("CARGO_BIN_EXE_shmetrics"));
         command.args(args);
+        command
+    }
+
+    /// The command, started by a shell that runs `before` first.
+    pub fn command_after(&self, before: &str, args: &[&str]) -> Command {
+        let mut command = self.program("sh");
+        command.args(["-c", &format!("{before}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_shmetrics")]).args(args);
+        command
+    }
+
+    /// A program in the place of systemd: it becomes a command that the caller adds, with the
+    /// socket `s` of the Python code `open` as descriptor 3.
+    pub fn with_socket(&self, open: &str) -> Command {
+        let pass = "os.dup2(s.fileno(), 3); os.set_inheritable(3, True)
+os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))
+os.execvp(sys.argv[1], sys.argv[1:])";
+        let mut command = self.program("python3");
+        command.args(["-c", &format!("import os, socket, sys\n{open}\n{pass}")]);
         command
     }
 
@@ -181,6 +233,14 @@ fn finish(mut command: Command) -> Ran {
     Ran { code: status.code(), out: out.join().expect("output was read"), err: err.join().expect("errors were read") }
 }
 
+/// The first line that the child prints.
+pub fn first_line(child: &mut Child) -> String {
+    let mut line = String::new();
+    let out = child.stdout.take().expect("standard output is a pipe");
+    BufReader::new(out).read_line(&mut line).expect("the first line can be read");
+    line
+}
+
 pub fn collect(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
     thread::spawn(move || {
         let mut text = Vec::new();
@@ -202,6 +262,21 @@ pub fn wait(child: &mut Child) -> ExitStatus {
     let _ = child.kill();
     let _ = child.wait();
     panic!("the command did not end");
+}
+
+/// The value of a series on a page.
+pub fn value(page: &str, series: &str) -> Option<f64> {
+    page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+}
+
+/// Whether the program is installed.
+pub fn has(program: &str) -> bool {
+    let is_there = Command::new("sh").args(["-c", "command -v \"$0\" > /dev/null", program]).status();
+    let is_there = is_there.is_ok_and(|status| status.success());
+    if !is_there {
+        note(&format!("skipped: {program} is not installed"));
+    }
+    is_there
 }
 
 /// The keys of a JSON text, as often as they are there.
