@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::sync::OnceLock;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use clap::ValueEnum;
 
@@ -50,6 +50,32 @@ pub(crate) fn log(level: Level, sentence: impl Display) {
     let _ = io::stderr().write_all(whole.as_bytes());
 }
 
+/// Counts the lines of one kind, of which only some are logged: what clients and files of other
+/// users do cannot fill the journal.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Limit {
+    /// The start of the period that `said` counts in.
+    period: Option<Instant>,
+    said: usize,
+    unsaid: u64,
+}
+
+impl Limit {
+    /// The number of lines that were left out since the last one. `None`: `most` lines were logged
+    /// in this period, so this one is left out too.
+    pub(crate) fn admit(&mut self, most: usize, period: Duration) -> Option<u64> {
+        if self.period.is_none_or(|since| since.elapsed() > period) {
+            (self.period, self.said) = (Some(Instant::now()), 0);
+        }
+        if self.said >= most {
+            self.unsaid += 1;
+            return None;
+        }
+        self.said += 1;
+        Some(std::mem::take(&mut self.unsaid))
+    }
+}
+
 fn line(level: Level, format: LogFormat, now: f64, sentence: &str) -> String {
     let name = format!("{level:?}").to_uppercase();
     match format {
@@ -67,7 +93,18 @@ fn line(level: Level, format: LogFormat, now: f64, sentence: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{line, Level, LogFormat};
+    use std::time::Duration;
+
+    use super::{line, Level, Limit, LogFormat};
+
+    #[test]
+    fn lines_beyond_the_limit_are_counted() {
+        let mut limit = Limit::default();
+        let mut admit = |seconds| limit.admit(2, Duration::from_secs(seconds));
+        assert_eq!([60, 60, 60, 60].map(&mut admit), [Some(0), Some(0), None, None]);
+        // A new period.
+        assert_eq!([0, 60, 60].map(&mut admit), [Some(2), Some(0), None]);
+    }
 
     #[test]
     fn lines_in_each_format() {

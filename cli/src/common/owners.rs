@@ -66,16 +66,17 @@ pub(crate) fn raise_descriptor_limit() -> usize {
     limit.current.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
+/// The name of a user or a group in `/etc/passwd` or `/etc/group`; the number if it has none.
+pub(crate) fn name_in(file: &str, id: u32) -> String {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let is_it = |line: &&str| line.split(':').nth(2) == Some(&id.to_string());
+    let line = text.lines().find(is_it).and_then(|line| line.split(':').next());
+    line.map_or_else(|| id.to_string(), str::to_owned)
+}
+
 /// Why a file of another user is not read.
 pub(crate) fn not_read(user: u32) -> String {
-    let name = fs::read_to_string("/etc/passwd").ok().and_then(|passwd| {
-        let mut users = passwd.lines().map(|line| line.split(':'));
-        users.find_map(|mut fields| {
-            let name = fields.next()?;
-            (fields.nth(1)? == user.to_string()).then(|| name.to_owned())
-        })
-    });
-    let name = name.unwrap_or_else(|| user.to_string());
+    let name = name_in("/etc/passwd", user);
     format!("it belongs to the user {name} and is not read; --owner {name} takes it")
 }
 

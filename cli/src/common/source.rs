@@ -2,15 +2,16 @@
 //! current, and is opened again after it was replaced.
 
 use std::collections::btree_map::{BTreeMap, Entry};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use parking_lot::Mutex;
 use shmetrics::{Error, Exposition, ExternalFamily, Listing, Page, Reader};
 use wildmatch::WildMatch;
 
 use crate::common::failure::Failure;
 use crate::common::format::clean;
-use crate::common::log::{log, Level};
+use crate::common::log::{log, Level, Limit};
 use crate::common::owners::{raise_descriptor_limit, Owners};
 use crate::common::stem;
 
@@ -41,15 +42,7 @@ pub(crate) struct Sources {
 
 /// Log lines at a limited rate: files that come and go do not fill the log.
 #[derive(Default)]
-struct Journal(Mutex<Lines>);
-
-#[derive(Default)]
-struct Lines {
-    /// The start of the period that `said` counts in.
-    period: Option<Instant>,
-    said: usize,
-    unsaid: usize,
-}
+struct Journal(Mutex<Limit>);
 
 impl Journal {
     /// The lines of a period at most. Each segment of an exporter that starts has one.
@@ -57,18 +50,10 @@ impl Journal {
     const PERIOD: Duration = Duration::from_secs(600);
 
     fn say(&self, level: Level, line: impl std::fmt::Display) {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.period.is_none_or(|since| since.elapsed() > Self::PERIOD) {
-            (lines.period, lines.said) = (Some(Instant::now()), 0);
-        }
-        if lines.said >= Self::MOST {
-            lines.unsaid += 1;
-            return;
-        }
-        lines.said += 1;
-        match std::mem::take(&mut lines.unsaid) {
-            0 => log(level, line),
-            n => log(level, format_args!("{line} (and {n} lines about segments were left out)")),
+        match self.0.lock().admit(Self::MOST, Self::PERIOD) {
+            None => {}
+            Some(0) => log(level, line),
+            Some(n) => log(level, format_args!("{line} (and {n} lines about segments were left out)")),
         }
     }
 }
@@ -212,24 +197,20 @@ impl Sources {
     /// Logs what was left out.
     fn tell(&self, ignored: Ignored) {
         let Some(journal) = &self.journal else { return };
-        match ignored.misnamed {
-            0 => {}
-            n => journal.say(Level::Warn, format_args!("ignoring {n} files whose names no segment can have")),
-        }
-        match ignored.others {
-            0 => {}
-            n => journal
-                .say(Level::Warn, format_args!("ignoring {n} segments of other users (--owner NAME takes a user's)")),
-        }
-        match ignored.beyond {
-            0 => {}
-            n => journal.say(Level::Warn, format_args!("ignoring {n} segments beyond the first {}", self.most)),
+        for (n, what) in [
+            (ignored.misnamed, "files whose names no segment can have".to_owned()),
+            (ignored.others, "segments of other users (--owner NAME takes a user's)".to_owned()),
+            (ignored.beyond, format!("segments beyond the first {}", self.most)),
+        ] {
+            if n > 0 {
+                journal.say(Level::Warn, format_args!("ignoring {n} {what}"));
+            }
         }
     }
 
     /// Logs the problem of the directory once.
     fn complain(&self, problem: &str) {
-        let mut before = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut before = self.problem.lock();
         if let Some(journal) = self.journal.as_ref().filter(|_| before.as_deref() != Some(problem)) {
             journal.say(Level::Warn, format_args!("segments that come are not seen: {problem}"));
             *before = Some(problem.to_owned());
@@ -245,7 +226,7 @@ impl Sources {
             return (Vec::new(), Ignored::default(), None);
         }
         let (mut ignored, begin) = (Ignored::default(), Instant::now());
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = self.found.lock();
         found.retain(|_, found| found.at.elapsed() < MISSED);
         let (listed, problem) = match shmetrics::list() {
             Ok(listed) => (listed, None),
@@ -285,7 +266,7 @@ impl Sources {
         drop(found);
         ignored.beyond = sources.len().saturating_sub(self.most);
         sources.truncate(self.most);
-        let mut before = self.ignored.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut before = self.ignored.lock();
         if std::mem::replace(&mut *before, ignored) != ignored {
             self.tell(ignored);
         }
@@ -396,7 +377,7 @@ impl Source {
     /// The segment that has the name now. Makes a few system calls.
     fn reader(&self, journal: Option<&Journal>, owners: &Owners) -> Result<Arc<Reader>, String> {
         let target = stem::is_one(&self.name).then(|| stem::current(&self.name, owners)).flatten();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         if state.reader.as_ref().is_some_and(|reader| reader.is_truncated()) {
             (state.reader, state.truncated_at) = (None, Some(Instant::now()));
         }

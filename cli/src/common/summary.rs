@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use shmetrics::{Inspection, LastUpdate, Owner, Reader};
 
-use crate::common::format::{age, unix};
+use crate::common::format::{age, count, unix};
 use crate::common::json::{Json, Object};
+use crate::common::owners::name_in;
 
 /// The time between two reads of the values, if one read does not tell when they changed.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
@@ -38,7 +39,7 @@ pub(crate) fn updated(update: Option<LastUpdate>) -> String {
 /// The number of processes that have the segment open. `1+`: the system does not tell the number.
 pub(crate) fn attached(i: &Inspection) -> String {
     match (i.attached, i.in_use) {
-        (Some(n), _) => crate::common::format::count(n.into()),
+        (Some(n), _) => count(n.into()),
         (None, Some(true)) => "1+".to_owned(),
         (None, _) => "?".to_owned(),
     }
@@ -46,14 +47,7 @@ pub(crate) fn attached(i: &Inspection) -> String {
 
 /// `shop:www-data`. A user or group without a name is a number.
 pub(crate) fn owner(owner: Owner) -> String {
-    format!("{}:{}", name("/etc/passwd", owner.user), name("/etc/group", owner.group))
-}
-
-fn name(file: &str, id: u32) -> String {
-    let text = std::fs::read_to_string(file).unwrap_or_default();
-    let is_it = |line: &&str| line.split(':').nth(2) == Some(&id.to_string());
-    let line = text.lines().find(is_it).and_then(|line| line.split(':').next());
-    line.map_or_else(|| id.to_string(), str::to_owned)
+    format!("{}:{}", name_in("/etc/passwd", owner.user), name_in("/etc/group", owner.group))
 }
 
 /// The fields that `list --json` and `inspect --json` share.

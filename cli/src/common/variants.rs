@@ -27,11 +27,12 @@ impl Random {
     fn vary(&mut self, inputs: &[&[u8]]) -> Vec<u8> {
         const PARTS: [&[u8]; 12] =
             [b"", b"\0", b"\xff", b"\n", b"\r\n", b": ", b"- ", b"\"", b"99999999999999999999", b"-1", b"&a", b"*a"];
+        const LETTERS: &[u8] = b"\t ,#!|>'%@`[]{}?~<\xc3\xa4";
         let mut text = inputs[self.below(inputs.len())].to_vec();
         for _ in 0..=self.below(4) {
             let from = self.below(text.len() + 1);
             let to = from + self.below((text.len() - from).min(40) + 1);
-            match self.below(6) {
+            match self.below(7) {
                 0 => text.truncate(from),
                 1 => drop(text.drain(from..to)),
                 2 => {
@@ -47,6 +48,7 @@ impl Random {
                     let part = PARTS[self.below(PARTS.len())];
                     text.splice(from..to, part.iter().copied());
                 }
+                5 => text.insert(from, LETTERS[self.below(LETTERS.len())]),
                 _ if from < text.len() => text[from] ^= 1 << self.below(8),
                 _ => {}
             }

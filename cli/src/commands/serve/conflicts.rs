@@ -1,9 +1,9 @@
 //! Logs the families that a page of several segments leaves out, each once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use shmetrics::{Kind, Reader};
 
 use crate::common::format::clean;
@@ -24,7 +24,7 @@ pub(crate) struct Conflicts {
 impl Conflicts {
     /// Checks, if the last check is old enough, and logs new conflicts.
     pub(crate) fn tell(&self, segments: &[(&str, &Reader)]) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.told.lock();
         if segments.len() < 2 || told.0.is_some_and(|at| at.elapsed() < LOOK_AGAIN) {
             return;
         }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use axum::Extension;
 use flate2::write::GzEncoder;
 use flate2::Compression;
+use parking_lot::Mutex;
 use shmetrics::{accepts_gzip, Error, Exposition, ExternalFamily, Page};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{timeout, timeout_at};
@@ -100,7 +101,7 @@ impl Pages {
     fn external_families(&self, reading: &Reading) -> Result<Vec<ExternalFamily>, Error> {
         let mut answers =
             ExternalFamily::counter("shmetrics_serve_requests", "Requests for this page answered so far.")?;
-        for (status, count) in &*self.answers.lock().unwrap_or_else(PoisonError::into_inner) {
+        for (status, count) in &*self.answers.lock() {
             answers = answers.sample(&[("code", &status.to_string())], *count as f64)?;
         }
         let mut all = vec![reading.up()?, answers];
@@ -120,7 +121,7 @@ pub(super) async fn count(State(pages): Served, request: Request, next: Next) ->
     let millis = begin.elapsed().as_millis();
     log(Level::Debug, format_args!("{asked}: {} after {millis} ms", response.status().as_u16()));
     if is_page {
-        let mut answers = pages.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut answers = pages.answers.lock();
         *answers.entry(response.status().as_u16()).or_default() += 1;
     }
     response
@@ -224,7 +225,7 @@ impl Pages {
             }
             self.make_room();
         };
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.taken.lock();
         let number = taken.last_key_value().map_or(0, |(last, _)| last + 1);
         taken.insert(number, (connection, None));
         Some(Place { pages: Arc::clone(self), number, _permit: permit })
@@ -233,7 +234,7 @@ impl Pages {
 
 impl Pages {
     fn make_room(&self) {
-        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = self.taken.lock();
         let sending = taken.values().filter_map(|(clock, since)| Some((clock, (*since)?.elapsed())));
         let goes = sending
             .map(|(clock, sending)| (clock, sending, sending.min(clock.silence())))
@@ -248,7 +249,7 @@ impl Pages {
 impl Place {
     /// Notes that the client begins to read.
     fn send(&self) {
-        let mut taken = self.pages.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.pages.taken.lock();
         if let Some((_, since)) = taken.get_mut(&self.number) {
             *since = Some(Instant::now());
         }
@@ -257,7 +258,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.pages.taken.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
+        self.pages.taken.lock().remove(&self.number);
     }
 }
 

@@ -2,13 +2,14 @@
 //! line, at a limited rate, so that no client can fill the journal.
 
 use std::fmt::Display;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
 use procfs::WithCurrentSystemInfo;
 use shmetrics::{Error, ExternalFamily};
 
-use crate::common::log::{log, Level};
+use crate::common::format::unix;
+use crate::common::log::{log, Level, Limit};
 use crate::common::processes::stat;
 
 /// The period in which the number of lines is limited.
@@ -88,55 +89,45 @@ struct Reload {
 #[derive(Clone, Copy, Default)]
 struct Kind {
     count: u64,
-    /// The start of the period that `said` counts in.
-    period: Option<Instant>,
-    said: u32,
-    unsaid: u64,
+    lines: Limit,
 }
 
 impl Stats {
     pub(super) fn count(&self, event: Event) {
-        self.kinds.lock().unwrap_or_else(PoisonError::into_inner)[event as usize].count += 1;
+        self.kinds.lock()[event as usize].count += 1;
     }
 
     /// Notes that the web configuration was read: it is in force, or is refused.
     pub(super) fn reloaded(&self, is_successful: bool) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
-        let mut reload = self.reload.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = unix(SystemTime::now());
+        let mut reload = self.reload.lock();
         let success = if is_successful { now } else { reload.map_or(0.0, |before| before.success) };
         *reload = Some(Reload { is_successful, success });
     }
 
     /// Counts the event, and logs it unless the limit is reached.
     pub(super) fn tell(&self, event: Event, line: impl Display) {
-        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kinds = self.kinds.lock();
         let kind = &mut kinds[event as usize];
         kind.count += 1;
-        if kind.period.is_none_or(|since| since.elapsed() > PERIOD) {
-            (kind.period, kind.said) = (Some(Instant::now()), 0);
-        }
         // Only an operator changes the configuration, so more lines are allowed.
         let most = if matches!(event, Event::ConfigApplied | Event::ConfigRefused) { 10 } else { 1 };
-        if kind.said >= most {
-            kind.unsaid += 1;
-            return;
-        }
-        kind.said += 1;
-        let unsaid = std::mem::take(&mut kind.unsaid);
+        let unsaid = kind.lines.admit(most, PERIOD);
         drop(kinds);
         match unsaid {
-            0 => log(event.level(), line),
-            n => log(event.level(), format_args!("{line} (and {n} times more since this was last said)")),
+            None => {}
+            Some(0) => log(event.level(), line),
+            Some(n) => log(event.level(), format_args!("{line} (and {n} times more since this was last said)")),
         }
     }
 
     pub(super) fn families(&self) -> Result<Vec<ExternalFamily>, Error> {
-        let kinds = *self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        let kinds = *self.kinds.lock();
         let build =
             ExternalFamily::gauge("shmetrics_serve_build_info", "1. The labels tell the version of the exporter.")?;
         let mut families = vec![build.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1.0)?];
         families.extend(own_process()?);
-        if let Some(reload) = *self.reload.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(reload) = *self.reload.lock() {
             let last = ExternalFamily::gauge(
                 "shmetrics_serve_config_last_reload_successful",
                 "1: the web configuration as it is now is in force. 0: it was refused, and the settings before are in force.",
@@ -196,17 +187,19 @@ mod tests {
         for _ in 0..5 {
             stats.tell(Event::LoginWrong, "refused");
         }
-        let kinds = *stats.kinds.lock().unwrap();
+        let kinds = *stats.kinds.lock();
         assert_eq!(KINDS[Event::PageAbandoned as usize].2, "abandoned page");
-        assert_eq!((kinds[8].count, kinds[1].count, kinds[1].said, kinds[1].unsaid), (1, 5, 1, 4));
+        assert_eq!((kinds[8].count, kinds[1].count), (1, 5));
+        // The line after those five tells of the four that were left out.
+        assert_eq!(stats.kinds.lock()[1].lines.admit(1, Duration::ZERO), Some(4));
         assert_eq!(KINDS[Event::RequestLimited as usize].2, "request");
         let number = stats.families().unwrap().len();
         assert_eq!(number, FAMILIES.len() + 5, "and build info, and four of the process");
         stats.reloaded(true);
         assert_eq!(stats.families().unwrap().len(), number + 2);
-        let success = stats.reload.lock().unwrap().unwrap().success;
+        let success = stats.reload.lock().unwrap().success;
         stats.reloaded(false);
-        let reload = stats.reload.lock().unwrap().unwrap();
+        let reload = stats.reload.lock().unwrap();
         assert!(!reload.is_successful && (reload.success - success).abs() < 1e-9, "the time of the success stays");
     }
 }

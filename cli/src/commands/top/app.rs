@@ -222,7 +222,7 @@ impl App {
         let (column, is_descending) = (self.sort, self.is_descending);
         let directed = |order: Ordering| if is_descending { order.reverse() } else { order };
         let families = &self.model.families;
-        let keys: Vec<f64> = families.iter().map(|family| family_key(family, column)).collect();
+        let keys: Vec<f64> = families.iter().map(|family| key(family, None, column)).collect();
         let mut order: Vec<usize> = (0..families.len()).collect();
         order.sort_by(|a, b| {
             let by_name = families[*a].info.name.cmp(&families[*b].info.name);
@@ -245,7 +245,9 @@ impl App {
             return;
         }
         family.forget_gone();
-        family.sort_series(is_descending, |family, series| series_key(family, series, column));
+        // The column with the names sorts series by their labels alone.
+        let by = |family: &Family, series: &Series| (column != Column::Name).then(|| key(family, Some(series), column));
+        family.sort_series(is_descending, by);
     }
 
     /// The rows of the order, and those that have come since. The selected row stays selected.
@@ -289,32 +291,18 @@ impl App {
     }
 }
 
-/// What is not there sorts below all numbers.
-fn family_key(family: &Family, column: Column) -> f64 {
-    let rate = |i: usize| family.rates.get().map(|rates| rates[i]);
+/// The value that a column sorts a family by, or one of its series. What is not there sorts below
+/// all numbers.
+fn key(family: &Family, series: Option<&Series>, column: Column) -> f64 {
+    let rate = |i: usize| family.rates(series).map(|rates| rates[i]);
     let key = match column {
         Column::Name => None,
-        Column::Value => Some(family.total),
+        Column::Value => Some(family.amount(series)),
         Column::Now => rate(0),
         Column::Ten => rate(1),
         Column::Sixty => rate(2),
-        Column::Median => family.percentile(0.5),
-        Column::P99 => family.percentile(0.99),
+        Column::Median => family.percentile(series, 0.5),
+        Column::P99 => family.percentile(series, 0.99),
     };
     key.unwrap_or(f64::NEG_INFINITY)
-}
-
-/// `None`: the column with the labels.
-fn series_key(family: &Family, series: &Series, column: Column) -> Option<f64> {
-    let rate = |i: usize| series.rates.get().map(|rates| rates[i]);
-    let key = match column {
-        Column::Name => return None,
-        Column::Value => Some(series.amount()),
-        Column::Now => rate(0),
-        Column::Ten => rate(1),
-        Column::Sixty => rate(2),
-        Column::Median => family.percentile_of(series, 0.5),
-        Column::P99 => family.percentile_of(series, 0.99),
-    };
-    Some(key.unwrap_or(f64::NEG_INFINITY))
 }

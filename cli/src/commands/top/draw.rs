@@ -178,17 +178,11 @@ fn cells(family: &Family, series: Option<&Series>, is_gone: bool) -> [String; 7]
         return ["gone".to_owned(), none(), none(), none(), none(), none(), String::new()];
     }
     let unit = family.unit();
-    let rates = series.map_or(family.rates, |series| series.rates).get();
+    let rates = family.rates(series);
     let rate_unit = if unit == Unit::Bytes && family.info.kind == Kind::Counter { unit } else { Unit::None };
     let rate = |i: usize| rates.map_or_else(none, |rates| scaled(rates[i], rate_unit));
-    let percentile = |share| {
-        let found = match series {
-            Some(series) => family.percentile_of(series, share),
-            None => family.percentile(share),
-        };
-        found.map_or_else(none, |value| scaled(value, unit))
-    };
-    let amount = series.map_or(family.total, Series::amount);
+    let percentile = |share| family.percentile(series, share).map_or_else(none, |value| scaled(value, unit));
+    let amount = family.amount(series);
     let value = match series.and_then(|series| family.states(series)) {
         Some(states) => states,
         None if has_rate(&family.info) && family.info.kind != Kind::Counter => scaled(amount, Unit::None),

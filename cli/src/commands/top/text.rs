@@ -36,7 +36,7 @@ pub(super) fn table(model: &Model, names: &str, problem: Option<&str>) -> String
     for (family, series) in all.iter().take(ROWS) {
         let none = || "-".to_owned();
         let rate = |i: usize| series.rates.get().map_or_else(none, |rates| number(rates[i]));
-        let percentile = |share| family.percentile_of(series, share).map_or_else(none, number);
+        let percentile = |share| family.percentile(Some(series), share).map_or_else(none, number);
         table.row(&[
             rate(0),
             rate(1),

@@ -252,12 +252,19 @@ impl Family {
         self.walk.iter_mut().for_each(|at| *at = places[*at]);
     }
 
-    pub(crate) fn percentile(&self, share: f64) -> Option<f64> {
-        self.observations.percentile(&self.info.bounds, share)
+    /// The rates of a series, or of the whole family.
+    pub(crate) fn rates(&self, series: Option<&Series>) -> Option<[f64; 3]> {
+        series.map_or(&self.rates, |series| &series.rates).get()
     }
 
-    pub(crate) fn percentile_of(&self, series: &Series, share: f64) -> Option<f64> {
-        series.observations.percentile(&self.info.bounds, share)
+    /// The amount of a series, or the sum of the family.
+    pub(crate) fn amount(&self, series: Option<&Series>) -> f64 {
+        series.map_or(self.total, Series::amount)
+    }
+
+    /// A percentile of a series, or of the whole family.
+    pub(crate) fn percentile(&self, series: Option<&Series>, share: f64) -> Option<f64> {
+        series.map_or(&self.observations, |series| &series.observations).percentile(&self.info.bounds, share)
     }
 
     /// As pages name its samples; cleaned for a terminal.

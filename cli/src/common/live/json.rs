@@ -2,7 +2,6 @@
 
 use shmetrics::{Kind, PointValue};
 
-use super::rates::Rates;
 use super::{Family, Model, Series};
 use crate::common::json::{Json, Object};
 
@@ -39,14 +38,14 @@ pub(crate) fn series(family: &Family, series: &Series) -> Object {
         }
         _ => object.field("value", Json::exact(series.amount())),
     };
-    figures(object, &series.rates, |share| family.percentile_of(series, share))
+    figures(object, family, Some(series))
 }
 
-/// Adds the rates and percentiles of a series, or of a family.
-pub(crate) fn figures(object: Object, rates: &Rates, percentile: impl Fn(f64) -> Option<f64>) -> Object {
-    let rates = rates.get();
+/// Adds the rates and percentiles of a series, or of the whole family.
+pub(crate) fn figures(object: Object, family: &Family, series: Option<&Series>) -> Object {
+    let rates = family.rates(series);
     let rate = |i: usize| rates.map(|rates| Json::exact(rates[i]));
-    let percentile = |share| percentile(share).map(Json::exact);
+    let percentile = |share| family.percentile(series, share).map(Json::exact);
     object
         .field("rate_1s", rate(0))
         .field("rate_10s", rate(1))

@@ -6,9 +6,9 @@ mod stat;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, TryLockError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use procfs::process::{LimitValue, Process};
 use procfs::WithCurrentSystemInfo;
 use shmetrics::{Error, ExternalFamily, ProcessInfo, Reader};
@@ -120,15 +120,7 @@ impl ProcessMetrics {
     /// process is in a system call that changes its memory, for example on a network file system
     /// that does not answer.
     fn groups(&self) -> Option<MutexGuard<'_, BTreeMap<String, Group>>> {
-        let (begin, most) = (Instant::now(), if self.is_late.load(Relaxed) { LATE_AGAIN } else { LATE });
-        let groups = loop {
-            match self.groups.try_lock() {
-                Ok(groups) => break Some(groups),
-                Err(TryLockError::Poisoned(poisoned)) => break Some(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) if begin.elapsed() > most => break None,
-                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(5)),
-            }
-        };
+        let groups = self.groups.try_lock_for(if self.is_late.load(Relaxed) { LATE_AGAIN } else { LATE });
         self.is_late.store(groups.is_none(), Relaxed);
         groups
     }
@@ -245,7 +237,7 @@ mod tests {
         let reading = Sources::quiet(vec![name.clone()], Owners::default(), false).unwrap().read().unwrap();
         let watch = ProcessMetrics::default();
         let usual = watch.families(&reading).unwrap().len();
-        let stuck = watch.groups.lock().unwrap();
+        let stuck = watch.groups.lock();
         assert_eq!(watch.families(&reading).unwrap().len(), 1);
         drop(stuck);
         assert_eq!(watch.families(&reading).unwrap().len(), usual);

@@ -2,9 +2,9 @@
 //! shared by all viewers, and a read of the segments serves all of them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use parking_lot::Mutex;
 use shmetrics::{Inspection, LastUpdate};
 
 use crate::common::format::{unix, Unit};
@@ -67,7 +67,7 @@ struct Selected {
 impl Live {
     /// The families: documented in docs/command.md.
     pub(super) fn families(&self, reading: &Reading, wish: &Wish) -> Json {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         let now = Instant::now();
         if state.read_at.is_none_or(|at| now.duration_since(at) > KEPT) {
             (state.model, state.open, state.selected) = (None, BTreeMap::new(), HashMap::new());
@@ -100,7 +100,7 @@ impl Live {
 
     /// The segments: documented in docs/command.md.
     pub(super) fn segments(&self, reading: &Reading) -> Json {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         if let Some(inspections) = state.inspector.inspect(Ok(reading)) {
             let readers = reading.segments();
             let updates = readers.iter().map(|(_, reader)| reader.last_update());
@@ -186,7 +186,7 @@ fn summary_of(family: &Family) -> Object {
         .field("series", family.len() as u64)
         .field("value", Json::exact(family.total))
         .field("states", states);
-    figures(object, &family.rates, |share| family.percentile(share)).field("trend", trend(family.trend.iter().copied()))
+    figures(object, family, None).field("trend", trend(family.trend.iter().copied()))
 }
 
 /// The series for a wish. A walk over all series is made once for each read of the family.

@@ -1,9 +1,9 @@
 //! Names and passwords, checked against bcrypt hashes.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 use base64::prelude::{Engine, BASE64_STANDARD};
+use parking_lot::Mutex;
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use subtle::ConstantTimeEq;
@@ -87,18 +87,18 @@ impl Remembered {
 
     fn has(&self, name: &str, hash: &str, password: &[u8]) -> bool {
         let asked = self.tag(hash, password);
-        let tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
+        let tags = self.tags.lock();
         tags.get(name).is_some_and(|known| known.as_ref().ct_eq(asked.as_ref()).into())
     }
 
     fn keep(&self, name: &str, hash: &str, password: &[u8]) {
         let tag = self.tag(hash, password);
-        self.tags.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), tag);
+        self.tags.lock().insert(name.to_owned(), tag);
     }
 
     /// Forgets users that were removed.
     pub(super) fn retain(&self, users: &Users) {
-        let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tags = self.tags.lock();
         tags.retain(|name, _| users.hashes.contains_key(name));
     }
 }

@@ -502,53 +502,14 @@ mod tests {
         assert!(problem.contains("nests too deep"), "{problem}");
     }
 
-    /// No text makes the reader of the configuration panic or take long, and none that is cut or
-    /// changed opens what was closed without being another configuration.
-    #[test]
-    fn any_text_is_a_configuration_or_an_error() {
-        const LETTERS: &[u8] = b"\0\n\r\t :,#&*!|>'\"%@`[]{}-?~<a0\x7f\xc3\xa4\xff";
-        let hash = "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi";
-        let whole = format!(
-            "tls_server_config:\n  cert_file: a\n  key_file: b\n  client_auth_type: RequireAndVerifyClientCert\n  \
-             client_ca_file: c\n  client_allowed_sans: [a, 1.2.3.4]\n  cipher_suites: [x]\n  min_version: TLS12\n\
-             basic_auth_users: {{ann: {hash}}}\nhttp_server_config:\n  http2: false\n  headers:\n    X-Frame-Options: deny\n"
-        );
-        let mut random = 1u64;
-        let mut next = |below: usize| {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (random >> 33) as usize % below
-        };
-        let mut taken = 0;
-        for _ in 0..3000 {
-            let mut bytes = whole.clone().into_bytes();
-            for _ in 0..=next(2) {
-                let at = next(bytes.len());
-                match next(4) {
-                    0 => bytes.truncate(at + 1),
-                    1 => _ = bytes.remove(at),
-                    2 => bytes.insert(at, LETTERS[next(LETTERS.len())]),
-                    _ => bytes[at] = LETTERS[next(LETTERS.len())],
-                }
-                if bytes.is_empty() {
-                    break;
-                }
-            }
-            let Ok(text) = String::from_utf8(bytes) else { continue };
-            if let Ok(config) = parse(&text) {
-                taken += 1;
-                assert!(config.tls.is_some() || !config.users.is_empty() || !config.headers.is_empty(), "{text}");
-            }
-        }
-        assert!(taken > 20, "{taken}");
-    }
-
-    /// Half-written and damaged files are refused, or ask for all that they name.
+    /// No text makes the reader panic or take long. Half-written and damaged files are refused, or
+    /// ask for all that they name.
     #[test]
     fn any_text_is_a_sound_configuration_or_an_error() {
         let hash = "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi";
         let tls = "tls_server_config:\n  cert_file: a.crt\n  key_file: b.key\n  client_auth_type: \
                    RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n  client_allowed_sans: [a.example]\n  \
-                   min_version: TLS13\n  curve_preferences: [X25519]\n";
+                   min_version: TLS13\n  curve_preferences: [X25519]\n  cipher_suites: [x]\n";
         let users = format!("basic_auth_users:\n  ann: {hash}\n  'bob': \"{hash}\"\n");
         let http = "http_server_config:\n  http2: false\n  headers:\n    X-Frame-Options: deny\n";
         let whole = format!("{tls}{users}{http}");

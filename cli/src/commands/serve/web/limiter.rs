@@ -1,7 +1,8 @@
 //! The limit of requests (`rate_limit`): a bucket of tokens, as in Prometheus.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
+
+use parking_lot::Mutex;
 
 use super::config::RateLimit;
 
@@ -18,7 +19,7 @@ impl Limiter {
 
     /// Takes a token for a request. False: there is none.
     pub(super) fn admits(&self, now: Instant) -> bool {
-        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tokens = self.tokens.lock();
         let passed = tokens.1.map_or(0.0, |then| now.saturating_duration_since(then).as_secs_f64());
         let there = tokens.0 + passed / self.limit.interval.as_secs_f64();
         let there = there.min(f64::from(self.limit.burst));

@@ -8,7 +8,7 @@ mod tls;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{Request, State};
@@ -17,6 +17,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::Extension;
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -141,7 +142,7 @@ struct Waiter<'w> {
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        let mut waiting = self.web.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.web.waiting.lock();
         if let Some(of_peer) = waiting.get_mut(&self.peer) {
             *of_peer -= 1;
         }
@@ -171,7 +172,7 @@ impl Web {
     /// The settings of this moment. If the changed configuration is wrong or protects less, the
     /// previous settings stay.
     pub(super) fn settings(&self) -> Arc<Settings> {
-        let mut loaded = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = self.state.lock();
         let Some(path) = &self.path else { return Arc::clone(&loaded.settings) };
         if loaded.seen.iter().any(|(file, stamp)| Stamp::of(file) != *stamp) {
             loaded.seen.clear();
@@ -237,7 +238,7 @@ impl Web {
 
     /// `None`: too many passwords wait.
     fn wait(&self, peer: Peer) -> Option<Waiter<'_>> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting.lock();
         let all: usize = waiting.values().sum();
         let of_peer = waiting.entry(peer).or_default();
         if all >= WAITING_MAX || *of_peer >= WAITING_OF_PEER_MAX {

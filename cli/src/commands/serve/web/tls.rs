@@ -41,22 +41,20 @@ impl Pem {
     }
 
     fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, String> {
-        let bytes = self.read()?;
-        let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-        let found = found.map_err(|e| format!("{}: {e}", self.named()))?;
-        if found.is_empty() {
-            return Err(format!("{}: there is no certificate in PEM", self.named()));
-        }
-        Ok(found)
+        self.all("certificate")
     }
 
     fn revocations(&self) -> Result<Vec<CertificateRevocationListDer<'static>>, String> {
-        let bytes = self.read()?;
-        let found: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&bytes).collect();
-        match found {
-            Ok(found) if !found.is_empty() => Ok(found),
-            _ => Err(format!("{}: there is no list of revoked certificates in PEM", self.named())),
+        self.all("list of revoked certificates")
+    }
+
+    fn all<T: PemObject>(&self, what: &str) -> Result<Vec<T>, String> {
+        let found: Result<Vec<_>, _> = T::pem_slice_iter(&self.read()?).collect();
+        let found = found.map_err(|e| format!("{}: {e}", self.named()))?;
+        if found.is_empty() {
+            return Err(format!("{}: there is no {what} in PEM", self.named()));
         }
+        Ok(found)
     }
 
     fn key(&self) -> Result<PrivateKeyDer<'static>, String> {
