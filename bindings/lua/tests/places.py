@@ -8,7 +8,7 @@ import sys
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "nginx" / "tests"))
 
-from harness import MODULE, NGINX, STREAM, STREAM_MODULE, Nginx, eventually, samples, total  # noqa: E402, F401
+from harness import MODULE, NGINX, STREAM, STREAM_MODULE, Load, Nginx, eventually, samples, total  # noqa: E402, F401
 
 PLACE = pathlib.Path(os.environ["LUA_PLACE"])
 # The sources of nginx-lua-prometheus, to compare pages with.
@@ -16,7 +16,7 @@ PEER = os.environ.get("NGINX_LUA_PROMETHEUS")
 LUAJIT = shutil.which("luajit")
 
 
-def modules():
+def lua_modules():
     """The modules of nginx for Lua. Empty if one is missing."""
     if not NGINX:
         return []
@@ -26,7 +26,7 @@ def modules():
     return wanted if all(file.exists() for file in wanted) else []
 
 
-LUA_MODULES = modules()
+LUA_MODULES = lua_modules()
 HAS_LUA = bool(LUA_MODULES)
 
 LISTEN = "server { listen @SOCKET@; server_name shop; location = /metrics { content_by_lua_block { prometheus:collect() } } "
@@ -56,37 +56,22 @@ class LuaNginx(Nginx):
         self.number = workers
         super().__init__(servers, register, **others)
 
+    def modules(self):
+        return [*LUA_MODULES, *([MODULE] if self.shmetrics else []), *([STREAM, STREAM_MODULE] if self.stream else [])]
+
     def configure(self, servers=SERVER, register=REGISTER, complete=None):
         init = f'prometheus = require("prometheus").init("{self.dictionary or self.segment}", {{{self.options}}})'
-        path = PEER if self.dictionary else PLACE
-        loaded = [*LUA_MODULES, *([MODULE] if self.shmetrics else []), *([STREAM, STREAM_MODULE] if self.stream else [])]
-        head = "".join(f"load_module {module};\n" for module in loaded)
-        super().configure(
-            "",
-            complete=head
-            + ("user www-data;" if os.geteuid() == 0 else "")
-            + f"""
-worker_processes {self.number};
-pid {self.pid_file};
-env LD_LIBRARY_PATH;
-error_log {self.log} notice;
-{self.shmetrics.replace('@SEGMENT@', str(self.segment))}
-events {{ worker_connections 256; }}
-http {{
-    access_log off;
-    client_body_temp_path {self.directory}/body; proxy_temp_path {self.directory}/proxy;
-    fastcgi_temp_path {self.directory}/f; uwsgi_temp_path {self.directory}/u; scgi_temp_path {self.directory}/s;
-    lua_package_path "{path}/?.lua;;";
-    {f"lua_shared_dict {self.dictionary} 200m;" if self.dictionary else ""}
+        dictionary = f"lua_shared_dict {self.dictionary} 200m;" if self.dictionary else ""
+        http = f"""
+    lua_package_path "{PEER if self.dictionary else PLACE}/?.lua;;";
+    {dictionary}
     {self.phase}_by_lua_block {{
         {init}
         {register}
     }}
     {servers}
-    }}
-}}
-"""
-        )
+    }}"""
+        super().configure(http, "env LD_LIBRARY_PATH;\n" + self.shmetrics.replace("@SEGMENT@", str(self.segment)), complete)
 
     def logged(self):
         """The lines of errors that Lua or nginx told."""

@@ -31,14 +31,8 @@ export LUA_PLACE=$place LD_LIBRARY_PATH=$place LUA_PATH="$place/?.lua;;" PYTHOND
 # The modules of bindings/nginx, as their own tests build them.
 export NGINX_MODULE='' NGINX_STREAM_MODULE='' NGINX_STREAM=''
 if command -v nginx > /dev/null && [[ -e ${NGINX_SOURCE:-/usr/share/nginx/src}/conf_flags ]]; then
-    work=${NGINX_TESTS:-$root/target/nginx-tests}
-    mkdir -p "$work/lib"
-    cp -f --remove-destination "$release/libshmetrics.so" "$work/lib/libshmetrics.so"
-    ln -sf libshmetrics.so "$work/lib/libshmetrics.so.0.1"
-    SHMETRICS_LIB=$work/lib RPATH=$work/lib "$root/bindings/nginx/build.sh" "$work/build" > /dev/null
-    NGINX_MODULE=$work/build/ngx_http_shmetrics_module.so NGINX_STREAM_MODULE=$work/build/ngx_stream_shmetrics_module.so
-    NGINX_STREAM=$(nginx -V 2>&1 | sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')/ngx_stream_module.so
-    [[ -e $NGINX_STREAM ]] || NGINX_STREAM=
+    . "$root/bindings/nginx/tests/prepare.sh"
+    NGINX_MODULE=$built/ngx_http_shmetrics_module.so NGINX_STREAM_MODULE=$built/ngx_stream_shmetrics_module.so NGINX_STREAM=${stream-}
 fi
 python=python3
 [[ -x $root/target/venv/bin/python ]] && python=$root/target/venv/bin/python # has prometheus_client, if tests were set up

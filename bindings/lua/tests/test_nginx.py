@@ -3,32 +3,13 @@ nginx that serves whatever happens to the segment."""
 
 import pathlib
 import re
-import threading
 import unittest
 
-from places import HAS_LUA, LISTEN, MODULE, PLACE, REGISTER, SERVER, STREAM, LuaNginx, eventually, samples, total
+from places import HAS_LUA, LISTEN, MODULE, PLACE, REGISTER, SERVER, STREAM, Load, LuaNginx, eventually, samples, total
 
 REQUESTS = "nginx_http_requests_total"
 # Counts before the answer: what was answered was counted.
 FIRST = LISTEN + 'location / { content_by_lua_block { requests:inc(1, {ngx.var.server_name, 200}) ngx.print("ok") } } '
-
-
-def load(nginx, counts, stop):
-    """Threads that send requests until `stop` is set. `counts` gets [sent, answered] of each."""
-
-    def client(mine):
-        while not stop.is_set():
-            mine[0] += 1
-            try:
-                mine[1] += nginx.get().status == 200
-            except (OSError, AssertionError, ValueError):
-                pass  # the worker was killed, before its answer or in it
-
-    # Daemons: a test that fails does not wait for them.
-    threads = [threading.Thread(target=client, args=(mine,), daemon=True) for mine in counts]
-    for thread in threads:
-        thread.start()
-    return threads
 
 
 @unittest.skipUnless(HAS_LUA, "no Lua in nginx")
@@ -48,36 +29,26 @@ class Counting(unittest.TestCase):
     def test_killed_workers_lose_nothing(self):
         with LuaNginx(FIRST) as nginx:
             nginx.start()
-            counts, stop = [[0, 0] for _ in range(2)], threading.Event()
-            threads = load(nginx, counts, stop)
-            for _ in range(30):
-                before = total(nginx_samples(nginx), REQUESTS)
-                nginx.kill_worker()
-                self.assertGreaterEqual(total(nginx_samples(nginx), REQUESTS), before)
-            stop.set()
-            for thread in threads:
-                thread.join()
-            sent, answered = (sum(column) for column in zip(*counts))
-            self.assertGreater(answered, 30)
+            with Load(nginx, 2) as load:
+                for _ in range(30):
+                    before = total(nginx_samples(nginx), REQUESTS)
+                    nginx.kill_worker()
+                    self.assertGreaterEqual(total(nginx_samples(nginx), REQUESTS), before)
+            self.assertGreater(load.answered, 30)
             counted = total(nginx.samples(), REQUESTS)
-            self.assertTrue(answered <= counted <= sent, (answered, counted, sent))
+            self.assertTrue(load.answered <= counted <= load.sent, (load.answered, counted, load.sent))
 
     def test_reloads_and_an_upgrade_lose_nothing(self):
         for phase in ("init_worker", "init"):
             with self.subTest(phase=phase), LuaNginx(FIRST, phase=phase) as nginx:
                 nginx.start()
-                counts, stop = [[0, 0] for _ in range(2)], threading.Event()
-                threads = load(nginx, counts, stop)
-                for _ in range(3):
+                with Load(nginx, 2) as load:
+                    for _ in range(3):
+                        nginx.reload()
+                    nginx.upgrade()
                     nginx.reload()
-                nginx.upgrade()
-                nginx.reload()
-                stop.set()
-                for thread in threads:
-                    thread.join()
-                sent, answered = (sum(column) for column in zip(*counts))
-                self.assertEqual(sent, answered)
-                self.assertEqual(total(nginx.samples(), REQUESTS), sent)
+                self.assertEqual(load.sent, load.answered)
+                self.assertEqual(total(nginx.samples(), REQUESTS), load.sent)
                 self.assertEqual(nginx.logged(), [])
 
     def test_a_reload_may_change_labels_and_buckets(self):

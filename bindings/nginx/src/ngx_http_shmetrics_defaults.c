@@ -51,19 +51,7 @@ static const char *const ngx_http_shmetrics_methods[NGX_HTTP_SHMETRICS_METHODS] 
     "CONNECT", "other"};
 
 ngx_int_t ngx_http_shmetrics_define_defaults(ngx_conf_t *cf, ngx_http_shmetrics_main_conf_t *conf) {
-    static const ngx_shmetrics_default_t errors = {
-        TEXT("nginx_http_metric_errors"),
-        TEXT("Values of custom metrics that are no numbers, or negative ones of counters."),
-        TEXT(""),
-        NGX_SHMETRICS_COUNTER,
-        1,
-        {"metric"},
-        0,
-    };
-    if (conf->customs.families.nelts
-        && ngx_shmetrics_define(cf->pool, conf->core, &conf->limits, &errors, 1, 1, &conf->customs.errors) != NGX_OK)
-        return NGX_ERROR;
-    if (ngx_shmetrics_bundle_customs(cf, &conf->customs) != NGX_OK) return NGX_ERROR;
+    if (ngx_shmetrics_define_customs(cf, &conf->customs, &conf->limits) != NGX_OK) return NGX_ERROR;
     if (conf->groups & NGX_HTTP_SHMETRICS_CONNECTIONS) conf->core->connections_place = conf->limits.place;
     if ((conf->core->names & NGX_SHMETRICS_VTS) && ngx_http_shmetrics_define_vts(cf, conf) != NGX_OK) return NGX_ERROR;
     if ((conf->core->names & NGX_SHMETRICS_OWN) == 0) conf->groups = 0;

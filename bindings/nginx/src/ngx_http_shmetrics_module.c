@@ -16,13 +16,8 @@ static const ngx_conf_bitmask_t ngx_http_shmetrics_groups[] = {
 };
 
 static char *ngx_http_shmetrics_switch(ngx_conf_t *cf, ngx_command_t *cmd, void *data) {
-    ngx_http_shmetrics_loc_conf_t *conf = data;
     ngx_http_shmetrics_main_conf_t *main = ngx_http_conf_get_module_main_conf(cf, ngx_http_shmetrics_module);
-    char *result = ngx_conf_set_flag_slot(cf, cmd, data);
-    if (result != NGX_CONF_OK || !conf->enabled) return result;
-    ngx_shmetrics_need(cf);
-    if (main->limits.place.file.len == 0) ngx_shmetrics_place(cf, &main->limits.place);
-    return NGX_CONF_OK;
+    return ngx_shmetrics_parse_switch(cf, cmd, data, &main->limits);
 }
 
 static char *ngx_http_shmetrics_families(ngx_conf_t *cf, ngx_command_t *cmd, void *data) {
@@ -118,6 +113,7 @@ static void *ngx_http_shmetrics_create_main_conf(ngx_conf_t *cf) {
     if (ngx_array_init(&conf->customs.families, cf->pool, 8, sizeof(ngx_shmetrics_family_t *)) != NGX_OK) return NULL;
     conf->core = conf->customs.core = ngx_shmetrics_get_conf(cf->cycle);
     conf->customs.language = &ngx_http_shmetrics_language;
+    ngx_str_set(&conf->customs.errors_name, "nginx_http_metric_errors");
     conf->pool = cf->pool;
     conf->upstreams.pool = cf->pool;
     conf->upstreams.families = &conf->families[NGX_HTTP_SHMETRICS_F_UPSTREAM];

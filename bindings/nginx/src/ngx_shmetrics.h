@@ -130,6 +130,7 @@ typedef struct {
 typedef struct {
     ngx_shmetrics_conf_t *core;
     const ngx_shmetrics_language_t *language;
+    ngx_str_t errors_name;
     ngx_array_t families;           /* of ngx_shmetrics_family_t * */
     ngx_shmetrics_family_t *errors; /* values that are no numbers */
 } ngx_shmetrics_customs_t;
@@ -205,6 +206,7 @@ ngx_int_t ngx_shmetrics_number(const ngx_str_t *text, double *number);
 /* Parameters of directives. */
 char *ngx_shmetrics_parse_bounds(ngx_conf_t *cf, ngx_str_t text, ngx_array_t *bounds);
 ngx_int_t ngx_shmetrics_parse_native(const ngx_str_t *text, double *factor);
+char *ngx_shmetrics_parse_switch(ngx_conf_t *cf, ngx_command_t *cmd, void *data, ngx_shmetrics_limits_t *limits);
 char *ngx_shmetrics_parse_buckets(ngx_conf_t *cf, ngx_shmetrics_limits_t *limits);
 char *ngx_shmetrics_parse_groups(ngx_conf_t *cf, const ngx_conf_bitmask_t *known, ngx_uint_t *groups);
 
@@ -218,7 +220,9 @@ shmetrics_status ngx_shmetrics_register_bundle(shmetrics_segment *segment, ngx_s
 char *ngx_shmetrics_custom(ngx_conf_t *cf, ngx_shmetrics_customs_t *customs, ngx_shmetrics_type_e type,
     ngx_array_t **sets);
 ngx_int_t ngx_shmetrics_merge_customs(ngx_array_t **sets, ngx_array_t *outer);
-ngx_int_t ngx_shmetrics_bundle_customs(ngx_conf_t *cf, ngx_shmetrics_customs_t *customs);
+/* When all are known: bundles those that are updated together, and defines the counter of errors. */
+ngx_int_t ngx_shmetrics_define_customs(ngx_conf_t *cf, ngx_shmetrics_customs_t *customs,
+    const ngx_shmetrics_limits_t *limits);
 void ngx_shmetrics_count_customs(const ngx_shmetrics_customs_t *customs, void *request, const ngx_array_t *sets,
     const ngx_shmetrics_exemplar_t *exemplar);
 

@@ -268,9 +268,20 @@ static int ngx_shmetrics_are_together(const ngx_shmetrics_family_t *a, const ngx
         && ngx_memcmp(a->sets.elts, b->sets.elts, a->sets.nelts * sizeof(void *)) == 0;
 }
 
-ngx_int_t ngx_shmetrics_bundle_customs(ngx_conf_t *cf, ngx_shmetrics_customs_t *customs) {
-    ngx_shmetrics_family_t **family = customs->families.elts;
+ngx_int_t ngx_shmetrics_define_customs(ngx_conf_t *cf, ngx_shmetrics_customs_t *customs,
+    const ngx_shmetrics_limits_t *limits) {
+    ngx_shmetrics_default_t errors = {
+        .help = ngx_string("Values of custom metrics that are no numbers, or negative ones of counters."),
+        .type = NGX_SHMETRICS_COUNTER,
+        .group = 1,
+        .labels = {"metric"}};
+    ngx_shmetrics_family_t **family;
     ngx_uint_t i, k;
+    if (customs->families.nelts == 0) return NGX_OK;
+    errors.name = customs->errors_name;
+    if (ngx_shmetrics_define(cf->pool, customs->core, limits, &errors, 1, 1, &customs->errors) != NGX_OK)
+        return NGX_ERROR;
+    family = customs->families.elts;
     for (i = 1; i < customs->families.nelts; i++) {
         for (k = 0; k < i; k++) {
             if (!ngx_shmetrics_are_together(family[k], family[i])) continue;

@@ -76,6 +76,15 @@ char *ngx_shmetrics_parse_bounds(ngx_conf_t *cf, ngx_str_t text, ngx_array_t *bo
     }
 }
 
+/* Of `shmetrics on|off`, the flag of which is at the offset of the command. */
+char *ngx_shmetrics_parse_switch(ngx_conf_t *cf, ngx_command_t *cmd, void *data, ngx_shmetrics_limits_t *limits) {
+    char *result = ngx_conf_set_flag_slot(cf, cmd, data);
+    if (result != NGX_CONF_OK || !*(ngx_flag_t *) ((u_char *) data + cmd->offset)) return result;
+    ngx_shmetrics_need(cf);
+    if (limits->place.file.len == 0) ngx_shmetrics_place(cf, &limits->place);
+    return NGX_CONF_OK;
+}
+
 /* Of a directive whose parameters are bounds, and `native[=FACTOR]`. */
 char *ngx_shmetrics_parse_buckets(ngx_conf_t *cf, ngx_shmetrics_limits_t *limits) {
     ngx_str_t *value = cf->args->elts;

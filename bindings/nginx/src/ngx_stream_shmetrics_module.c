@@ -47,14 +47,16 @@ typedef struct {
     ngx_uint_t groups;
     ngx_str_t name;
     ngx_array_t *sets; /* of custom metrics, those of the outer level too */
-    u_char *known;     /* the name that the handles below are for: a server may have several addresses */
-    shmetrics_counter sessions[2][NGX_STREAM_SHMETRICS_STATUSES];
-    shmetrics_entry entry; /* of the bundle of bytes */
-    shmetrics_gauge in_progress;
-    shmetrics_histogram duration;
-    shmetrics_counter received;
-    shmetrics_counter sent;
-    shmetrics_counter limit_conn[4];
+    u_char *known;     /* the name that the handles are for: a server may have several addresses */
+    struct {
+        shmetrics_counter sessions[2][NGX_STREAM_SHMETRICS_STATUSES];
+        shmetrics_entry entry; /* of the bundle of bytes */
+        shmetrics_gauge in_progress;
+        shmetrics_histogram duration;
+        shmetrics_counter received;
+        shmetrics_counter sent;
+        shmetrics_counter limit_conn[4];
+    } handles;
 } ngx_stream_shmetrics_srv_conf_t;
 
 extern ngx_module_t ngx_stream_shmetrics_module;
@@ -115,13 +117,7 @@ static ngx_stream_shmetrics_srv_conf_t *ngx_stream_shmetrics_find(ngx_stream_ses
     if (!server->enabled || main->core->segment == NULL) return NULL;
     *name = ngx_shmetrics_str(text);
     if (server->known != text->data) {
-        ngx_memzero(&server->sessions, sizeof server->sessions);
-        ngx_memzero(&server->entry, sizeof server->entry);
-        ngx_memzero(&server->in_progress, sizeof server->in_progress);
-        ngx_memzero(&server->duration, sizeof server->duration);
-        ngx_memzero(&server->received, sizeof server->received);
-        ngx_memzero(&server->sent, sizeof server->sent);
-        ngx_memzero(&server->limit_conn, sizeof server->limit_conn);
+        ngx_memzero(&server->handles, sizeof server->handles);
         server->known = text->data;
     }
     return server;
@@ -138,12 +134,12 @@ static ngx_int_t ngx_stream_shmetrics_begin(ngx_stream_session_t *s) {
     if (server == NULL || (server->groups & NGX_STREAM_SHMETRICS_IN_PROGRESS) == 0) return NGX_DECLINED;
     cleanup = ngx_pool_cleanup_add(s->connection->pool, sizeof(shmetrics_gauge));
     if (cleanup == NULL) return NGX_DECLINED;
-    if (server->in_progress.p0 == NULL || shmetrics_gauge_is_removed(server->in_progress))
-        server->in_progress =
+    if (server->handles.in_progress.p0 == NULL || shmetrics_gauge_is_removed(server->handles.in_progress))
+        server->handles.in_progress =
             shmetrics_gauge_with(main->families[NGX_STREAM_SHMETRICS_F_IN_PROGRESS]->handle.gauge, &name, 1);
-    *(shmetrics_gauge *) cleanup->data = server->in_progress;
+    *(shmetrics_gauge *) cleanup->data = server->handles.in_progress;
     cleanup->handler = ngx_stream_shmetrics_end;
-    shmetrics_gauge_inc(server->in_progress);
+    shmetrics_gauge_inc(server->handles.in_progress);
     return NGX_DECLINED;
 }
 
@@ -158,7 +154,7 @@ static void ngx_stream_shmetrics_count_session(ngx_stream_session_t *s, ngx_stre
     values[0] = name;
     values[1] = ngx_shmetrics_text(udp ? "udp" : "tcp");
     values[2] = ngx_shmetrics_text(statuses[i]);
-    ngx_shmetrics_add(main->families[NGX_STREAM_SHMETRICS_F_SESSIONS], &server->sessions[udp][i], values, 3, 1);
+    ngx_shmetrics_add(main->families[NGX_STREAM_SHMETRICS_F_SESSIONS], &server->handles.sessions[udp][i], values, 3, 1);
 }
 
 static void ngx_stream_shmetrics_count_upstream(ngx_stream_session_t *s, ngx_stream_shmetrics_main_conf_t *main) {
@@ -223,13 +219,13 @@ static ngx_int_t ngx_stream_shmetrics_log(ngx_stream_session_t *s) {
     if (server == NULL) return NGX_OK;
     if (server->groups & NGX_STREAM_SHMETRICS_SESSIONS) ngx_stream_shmetrics_count_session(s, main, server, values[0]);
     if (server->groups & NGX_STREAM_SHMETRICS_DURATION)
-        ngx_shmetrics_observe(family[NGX_STREAM_SHMETRICS_F_DURATION], &server->duration, values, 1,
+        ngx_shmetrics_observe(family[NGX_STREAM_SHMETRICS_F_DURATION], &server->handles.duration, values, 1,
             ngx_shmetrics_since(s->start_sec, s->start_msec));
     if (server->groups & NGX_STREAM_SHMETRICS_BYTES) {
-        ngx_shmetrics_keep_bytes(&family[NGX_STREAM_SHMETRICS_F_RECEIVED], &server->entry, values, 1, &server->received,
-            &server->sent);
-        shmetrics_counter_add_u64(server->received, (uint64_t) ngx_max(s->received, 0));
-        shmetrics_counter_add_u64(server->sent, (uint64_t) ngx_max(s->connection->sent, 0));
+        ngx_shmetrics_keep_bytes(&family[NGX_STREAM_SHMETRICS_F_RECEIVED], &server->handles.entry, values, 1,
+            &server->handles.received, &server->handles.sent);
+        shmetrics_counter_add_u64(server->handles.received, (uint64_t) ngx_max(s->received, 0));
+        shmetrics_counter_add_u64(server->handles.sent, (uint64_t) ngx_max(s->connection->sent, 0));
     }
     if ((server->groups & NGX_STREAM_SHMETRICS_UPSTREAM) && s->upstream_states && s->upstream_states->nelts)
         ngx_stream_shmetrics_count_upstream(s, main);
@@ -239,20 +235,15 @@ static ngx_int_t ngx_stream_shmetrics_log(ngx_stream_session_t *s) {
 #endif
     if ((server->groups & NGX_STREAM_SHMETRICS_LIMITS) && s->limit_conn_status) {
         values[1] = ngx_shmetrics_text(limits[s->limit_conn_status]);
-        ngx_shmetrics_add(family[NGX_STREAM_SHMETRICS_F_LIMIT_CONN], &server->limit_conn[s->limit_conn_status], values,
-            2, 1);
+        ngx_shmetrics_add(family[NGX_STREAM_SHMETRICS_F_LIMIT_CONN], &server->handles.limit_conn[s->limit_conn_status],
+            values, 2, 1);
     }
     return NGX_OK;
 }
 
 static char *ngx_stream_shmetrics_switch(ngx_conf_t *cf, ngx_command_t *cmd, void *data) {
-    ngx_stream_shmetrics_srv_conf_t *conf = data;
     ngx_stream_shmetrics_main_conf_t *main = ngx_stream_conf_get_module_main_conf(cf, ngx_stream_shmetrics_module);
-    char *result = ngx_conf_set_flag_slot(cf, cmd, data);
-    if (result != NGX_CONF_OK || !conf->enabled) return result;
-    ngx_shmetrics_need(cf);
-    if (main->limits.place.file.len == 0) ngx_shmetrics_place(cf, &main->limits.place);
-    return NGX_CONF_OK;
+    return ngx_shmetrics_parse_switch(cf, cmd, data, &main->limits);
 }
 
 static char *ngx_stream_shmetrics_families(ngx_conf_t *cf, ngx_command_t *cmd, void *data) {
@@ -305,6 +296,7 @@ static void *ngx_stream_shmetrics_create_main_conf(ngx_conf_t *cf) {
     if (ngx_array_init(&conf->customs.families, cf->pool, 8, sizeof(ngx_shmetrics_family_t *)) != NGX_OK) return NULL;
     conf->core = conf->customs.core = ngx_shmetrics_get_conf(cf->cycle);
     conf->customs.language = &ngx_stream_shmetrics_language;
+    ngx_str_set(&conf->customs.errors_name, "nginx_stream_metric_errors");
     conf->limits.max_series = NGX_CONF_UNSET_UINT;
     conf->upstreams.pool = cf->pool;
     conf->upstreams.families = &conf->families[NGX_STREAM_SHMETRICS_F_UPSTREAM];
@@ -345,25 +337,13 @@ static ngx_int_t ngx_stream_shmetrics_add_handler(ngx_conf_t *cf, ngx_uint_t pha
 
 static ngx_int_t ngx_stream_shmetrics_postconfiguration(ngx_conf_t *cf) {
     ngx_stream_shmetrics_main_conf_t *conf = ngx_stream_conf_get_module_main_conf(cf, ngx_stream_shmetrics_module);
-    static const ngx_shmetrics_default_t errors = {
-        TEXT("nginx_stream_metric_errors"),
-        TEXT("Values of custom metrics that are no numbers, or negative ones of counters."),
-        TEXT(""),
-        NGX_SHMETRICS_COUNTER,
-        1,
-        {"metric"},
-        0,
-    };
     if (conf->groups == 0 && conf->customs.families.nelts == 0) return NGX_OK;
     if (conf->core->is_checked) { /* Angie does so */
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
             "the module ngx_stream_module must be loaded before ngx_http_shmetrics_module");
         return NGX_ERROR;
     }
-    if (conf->customs.families.nelts
-        && ngx_shmetrics_define(cf->pool, conf->core, &conf->limits, &errors, 1, 1, &conf->customs.errors) != NGX_OK)
-        return NGX_ERROR;
-    if (ngx_shmetrics_bundle_customs(cf, &conf->customs) != NGX_OK) return NGX_ERROR;
+    if (ngx_shmetrics_define_customs(cf, &conf->customs, &conf->limits) != NGX_OK) return NGX_ERROR;
     if (ngx_shmetrics_define(cf->pool, conf->core, &conf->limits, ngx_stream_shmetrics_defaults,
             NGX_STREAM_SHMETRICS_F_COUNT, conf->groups, conf->families)
         != NGX_OK)

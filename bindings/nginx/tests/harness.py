@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import tempfile
+import threading
 import time
 
 try:
@@ -123,8 +124,40 @@ class Answer:
         self.body = body
 
 
+class Load:
+    """Clients that send one request after another until the block ends. Then `sent` and `answered`
+    are their sums."""
+
+    def __init__(self, nginx, clients, pause=0):
+        self.nginx, self.pause, self.stop = nginx, pause, threading.Event()
+        self.counts = [[0, 0] for _ in range(clients)]
+        # Daemons: a test that fails does not wait for them.
+        self.threads = [threading.Thread(target=self.ask, args=(mine,), daemon=True) for mine in self.counts]
+
+    def ask(self, mine):
+        while not self.stop.wait(self.pause):
+            mine[0] += 1
+            try:
+                mine[1] += self.nginx.get().status == 200
+            except (OSError, AssertionError, ValueError):
+                pass  # the worker was killed, before its answer or in it
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
+        self.sent, self.answered = (sum(column) for column in zip(*self.counts))
+
+
 class Nginx:
     """`main` is put into the main context, `http` into http{}, `stream` into stream{}."""
+
+    number = 2  # of workers
 
     def __init__(self, http="", main=None, zone="", master="on", stream=""):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="shmetrics-nginx-"))
@@ -147,9 +180,9 @@ class Nginx:
             main = f"shmetrics_zone {self.segment} {self.zone};"
         # An upgrade passes on only these.
         kept = "env LD_PRELOAD; env ASAN_OPTIONS;\n" if NGINX_IS_SLOW else ""
-        modules = kept + "".join(f"load_module {module};\n" for module in ([STREAM, MODULE, STREAM_MODULE] if self.stream else [MODULE]))
+        modules = kept + "".join(f"load_module {module};\n" for module in self.modules())
         text = complete or (
-            f"{modules}{user}\nworker_processes 2;\npid {self.pid_file};\n"
+            f"{modules}{user}\nworker_processes {self.number};\npid {self.pid_file};\n"
             f"error_log {self.log} notice;\nmaster_process {self.master};\n{main}\n"
             f"events {{ worker_connections 256; }}\nhttp {{\naccess_log off;\n"
             f"client_body_temp_path {self.directory}/body; proxy_temp_path {self.directory}/proxy;\n"
@@ -158,6 +191,9 @@ class Nginx:
         if self.stream:
             text += f"stream {{\n{self.stream}\n}}\n"
         self.config.write_text(text.replace("@DIR@", str(self.directory)).replace("@SOCKET@", f"unix:{self.socket}"), encoding="latin-1", errors="replace")
+
+    def modules(self):
+        return [STREAM, MODULE, STREAM_MODULE] if self.stream else [MODULE]
 
     def configure_example(self, http=""):
         """The example of the manual, on Unix sockets: http.sock, metrics.sock and, of the application, app.sock."""
@@ -184,6 +220,15 @@ class Nginx:
         done = subprocess.run([NGINX, "-t", "-c", self.config, "-p", self.directory], capture_output=True, text=True, errors="replace", check=False)
         self.tested = done.returncode
         return done.returncode == 0, done.stderr
+
+    def refused(self, test, said, marker=None):
+        """Asserts that the configuration is wrong, with this reason, in the line that has `marker`."""
+        right, output = self.test()
+        test.assertFalse(right, output)
+        test.assertIn(said, output)
+        if marker:
+            line = next(i for i, line in enumerate(self.config.read_text().split("\n"), 1) if marker[:20] in line)
+            test.assertIn(f"{self.config}:{line}", output)
 
     def start(self):
         # By its whole path, and as a daemon: otherwise it ignores USR2.
@@ -219,7 +264,8 @@ class Nginx:
     def send(self, data, to=None):
         """Sends these bytes and returns all that comes back."""
         with self.connect(to) as client:
-            client.sendall(data)
+            if data:  # the peer may be gone
+                client.sendall(data)
             parts = []
             try:
                 while part := client.recv(1 << 16):
@@ -281,6 +327,12 @@ class Nginx:
         victim = self.workers()[0]
         os.kill(victim, signal.SIGKILL)
         assert eventually(lambda: victim not in self.workers() and len(self.workers()) == 2), self.errors()
+
+    def kill_workers(self):
+        before = set(self.workers())
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        assert eventually(lambda: len(set(self.workers()) - before) == 2), self.errors()
 
     def upgrade(self):
         """USR2, then QUIT of the old master."""

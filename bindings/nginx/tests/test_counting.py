@@ -183,9 +183,7 @@ class Counting(unittest.TestCase):
             for client in clients[:3]:
                 client.close()
             self.assertTrue(eventually(lambda: total(nginx.samples(), "nginx_http_requests_in_progress") == 4))
-            for pid in nginx.workers():
-                os.kill(pid, 9)
-            self.assertTrue(eventually(lambda: len(nginx.workers()) == 2))
+            nginx.kill_workers()
             nginx.wait_for_gauge(0, "nginx_http_requests_in_progress")
             for client in clients[3:]:
                 client.close()

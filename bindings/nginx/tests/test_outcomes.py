@@ -122,8 +122,6 @@ class Exemplars(unittest.TestCase):
         for text in ("shmetrics_exemplar trace;", "shmetrics_exemplar a-b=$arg_a;", "shmetrics_exemplar a=1 a=2;", "shmetrics_exemplar =1;",
                      "shmetrics_exemplar 1a=1;"):
             with self.subTest(text=text), Nginx(text + SERVER) as nginx:
-                right, output = nginx.test()
-                self.assertFalse(right)
-                self.assertIn("invalid parameter", output)
+                nginx.refused(self, "invalid parameter")
         with Nginx("shmetrics_exemplar a=1; shmetrics_exemplar b=1; " + SERVER) as nginx:
-            self.assertIn("is duplicate", nginx.test()[1])
+            nginx.refused(self, "is duplicate")

@@ -220,6 +220,4 @@ class Directive(unittest.TestCase):
         for text, said in (("shmetrics_names mine;", 'unknown names "mine": they are own, exporter, vts'), ("shmetrics_names own exporter;", "cannot be both"),
                            ("shmetrics_names vts; shmetrics_names own;", "is duplicate"), ("shmetrics_names exporter; shmetrics_counter nginx_http_requests;", "another metric")):
             with self.subTest(text=text), Nginx(text + SERVER) as nginx:
-                right, output = nginx.test()
-                self.assertFalse(right, output)
-                self.assertIn(said, output)
+                nginx.refused(self, said)

@@ -4,11 +4,9 @@ import base64
 import os
 import random
 import re
-import signal
-import threading
 import unittest
 
-from harness import NGINX_IS_SLOW, PAGE, SERVER, STREAM, Nginx, eventually, samples, total, valid
+from harness import NGINX_IS_SLOW, PAGE, SERVER, STREAM, Load, Nginx, eventually, samples, total, valid
 
 try:
     from prometheus_client.openmetrics import parser as openmetrics
@@ -121,17 +119,7 @@ class LongLife(unittest.TestCase):
         changed = "shmetrics_buckets 1 2 3; " + SERVER.replace("return 200 ok;", "shmetrics_counter sent who=all more=1; return 200 ok;")
         with Nginx(plain) as nginx:
             nginx.start()
-            counts, stop = [0] * 2, threading.Event()
-
-            def client(i):
-                while not stop.wait(0.005):
-                    if nginx.get().status == 200:
-                        counts[i] += 1
-
-            threads = [threading.Thread(target=client, args=(i,), daemon=True) for i in range(len(counts))]
-            for thread in threads:
-                thread.start()
-            try:
+            with Load(nginx, 2, pause=0.005) as load:
                 for i in range(reloads):
                     if i % 10 == 9:
                         nginx.configure(changed if i % 20 == 9 else plain)
@@ -139,21 +127,22 @@ class LongLife(unittest.TestCase):
                     nginx.reload()
                     if i == reloads // 2:
                         nginx.upgrade()
-            finally:
-                stop.set()
-                for thread in threads:
-                    thread.join()
-            sent = sum(counts)
+            sent = load.answered
             self.assertGreater(sent, reloads)
             nginx.wait_for(sent, "nginx_http_requests_total", location="root", status="200")
             # Its definition changed: it counts from then on, and never more than was sent.
             self.assertLessEqual(total(nginx.samples(), "sent_total"), sent)
+            accepted, observed = 0, total(nginx.samples(), "nginx_http_request_duration_seconds_count")
             for _ in range(kills):
                 for _ in range(5):
                     nginx.get()
                 sent += 5
                 nginx.wait_for(sent, "nginx_http_requests_total", location="root", status="200")
                 nginx.kill_worker()
+                before, accepted = accepted, total(nginx.samples(), "nginx_connections_accepted_total")
+                self.assertGreaterEqual(accepted, before)
+            self.assertGreaterEqual(accepted, sent)
+            self.assertEqual(total(nginx.samples(), "nginx_http_request_duration_seconds_count"), observed + 5 * kills)
             nginx.wait_for(sent, "nginx_http_requests_total", location="root", status="200")
             nginx.wait_for_gauge(0, "nginx_http_requests_in_progress")
             self.assertEqual(nginx.told(), [])
@@ -168,10 +157,7 @@ class LongLife(unittest.TestCase):
                 for client in clients:
                     client.sendall(b"POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 5\r\n\r\n")
                 nginx.wait_for_gauge(6, "nginx_http_requests_in_progress")
-                before = nginx.workers()
-                for pid in before:
-                    os.kill(pid, signal.SIGKILL)
-                self.assertTrue(eventually(lambda before=before: len(set(nginx.workers()) - set(before)) == 2), nginx.errors())
+                nginx.kill_workers()
                 nginx.wait_for_gauge(0, "nginx_http_requests_in_progress")
                 self.assertEqual(total(nginx.samples(), "nginx_http_requests_total"), counted)
                 self.assertEqual(nginx.get().status, 502)

@@ -1,7 +1,5 @@
 """The stream module: TCP and UDP sessions."""
 
-import os
-import signal
 import socket
 import ssl
 import unittest
@@ -20,15 +18,19 @@ def stream(text):
 
 @unittest.skipUnless(STREAM, "no stream module of nginx")
 class Stream(unittest.TestCase):
-    def session(self, nginx, path, data=b""):
-        return nginx.send(data, nginx.directory / path) if data else self.read(nginx, path)
+    def session(self, nginx, path):
+        """All that the server says."""
+        return nginx.send(b"", nginx.directory / path)
 
-    def read(self, nginx, path):
-        with nginx.connect(nginx.directory / path) as client:
-            parts = []
-            while part := client.recv(1 << 16):
-                parts.append(part)
-            return b"".join(parts)
+    def held(self, nginx):
+        """A peer that takes sessions and does not answer."""
+        held = socket.socket(socket.AF_UNIX)
+        self.addCleanup(held.close)
+        held.bind(str(nginx.directory / "held.sock"))
+        (nginx.directory / "held.sock").chmod(0o777)
+        held.listen(16)
+        held.settimeout(LIMIT)
+        return held
 
     def test_sessions_bytes_and_durations(self):
         servers = """server { listen unix:@DIR@/a.sock; shmetrics_server first; return hello; }
@@ -117,19 +119,13 @@ class Stream(unittest.TestCase):
             ("shmetrics_counter everywhere;", '"everywhere": there is another metric of this name'),
         ):
             with self.subTest(text=text), Nginx("shmetrics_counter everywhere; " + PAGE_SERVER, stream=text + ECHO.replace("shmetrics off;", "")) as nginx:
-                right, output = nginx.test()
-                self.assertFalse(right, output)
-                self.assertIn(said, output)
-                self.assertIn(str(nginx.config), output)
+                nginx.refused(self, said)
 
     def test_in_progress_and_received_bytes(self):
         servers = """upstream held { server unix:@DIR@/held.sock; }
         server { listen unix:@DIR@/a.sock; shmetrics_server front; proxy_pass held; }"""
-        with Nginx(PAGE_SERVER, stream=stream(servers)) as nginx, socket.socket(socket.AF_UNIX) as held:
-            held.bind(str(nginx.directory / "held.sock"))
-            (nginx.directory / "held.sock").chmod(0o777)
-            held.listen(16)
-            held.settimeout(LIMIT)
+        with Nginx(PAGE_SERVER, stream=stream(servers)) as nginx:
+            held = self.held(nginx)
             nginx.start()
             name = "nginx_stream_sessions_in_progress"
             clients = [nginx.connect(nginx.directory / "a.sock") for _ in range(5)]
@@ -147,10 +143,7 @@ class Stream(unittest.TestCase):
             self.assertEqual(total(nginx.samples(), "nginx_stream_received_bytes_total", server="front"), 35)
             clients += [nginx.connect(nginx.directory / "a.sock") for _ in range(2)]
             nginx.wait_for_gauge(2, name)
-            before = nginx.workers()
-            for pid in before:
-                os.kill(pid, signal.SIGKILL)
-            self.assertTrue(eventually(lambda: len(set(nginx.workers()) - set(before)) == 2))
+            nginx.kill_workers()
             nginx.wait_for_gauge(0, name)
             for client in clients:
                 client.close()
@@ -200,10 +193,8 @@ class Stream(unittest.TestCase):
     def test_limits(self):
         servers = """limit_conn_zone $server_addr zone=z:1m; upstream held { server unix:@DIR@/held.sock; }
         server { listen unix:@DIR@/a.sock; shmetrics_server front; limit_conn z 2; proxy_pass held; }"""
-        with Nginx(PAGE_SERVER, stream=stream(servers)) as nginx, socket.socket(socket.AF_UNIX) as held:
-            held.bind(str(nginx.directory / "held.sock"))
-            (nginx.directory / "held.sock").chmod(0o777)
-            held.listen(16)
+        with Nginx(PAGE_SERVER, stream=stream(servers)) as nginx:
+            held = self.held(nginx)
             nginx.start()
             clients = [nginx.connect(nginx.directory / "a.sock") for _ in range(2)]
             nginx.wait_for_gauge(2, "nginx_stream_sessions_in_progress")
@@ -254,10 +245,6 @@ class Stream(unittest.TestCase):
         ]
         for text, said in cases:
             with self.subTest(text=text), Nginx(PAGE_SERVER, stream=text) as nginx:
-                right, output = nginx.test()
-                self.assertFalse(right, output)
-                self.assertIn(said, output)
-                line = next(i for i, line in enumerate(nginx.config.read_text().split("\n"), 1) if text[:20] in line)
-                self.assertIn(f"{nginx.config}:{line}", output)
+                nginx.refused(self, said, text)
         with self.subTest("no zone"), Nginx("", main="", stream="shmetrics on; server { listen unix:@DIR@/a.sock; return x; }") as nginx:
-            self.assertIn('there is no "shmetrics_zone" directive', nginx.test()[1])
+            nginx.refused(self, 'there is no "shmetrics_zone" directive')
