@@ -27,29 +27,6 @@ fn other_users_segments_are_named_and_not_read() {
 }
 
 #[test]
-fn a_planted_segment_takes_nothing_off_the_page() {
-    let room = Room::new();
-    // Its name sorts first, and its family has another type.
-    room.segment_of_another_type("a");
-    room.segment_with_jobs("own", 3);
-    for n in 0..40 {
-        room.junk(&format!("junk{n}"));
-        if !room.give(&format!("junk{n}"), NOBODY) {
-            return;
-        }
-    }
-    room.give("a", NOBODY);
-    let server = Server::start_with(&room, &["--all"]);
-    let page = server.get("/metrics");
-    page.assert(200, "jobs_total{segment=\"own\"} 3\n");
-    page.assert(200, "shmetrics_serve_segments_ignored 41\n");
-    server.get("/-/ready").assert(200, "");
-    server.signal("TERM");
-    let (_, said) = server.end();
-    assert!(said.contains("ignoring 41 segments of other users"), "{said}");
-}
-
-#[test]
 fn a_user_that_is_named_comes_after_the_own_ones() {
     let room = Room::new();
     room.segment_of_another_type("a");

@@ -135,31 +135,11 @@ fn what_cannot_be_pushed_is_a_failure_that_says_why() {
     ran.failure(&["does not answer in 0.2 s", "(tried 2 times)"]);
 }
 
-#[test]
-fn again_and_again_until_a_signal_and_once_more_then() {
-    let room = Room::new();
-    let segment = room.segment_with_jobs("shop", 1);
-    let (url, asked) = server(&[OK, "400 Bad Request\r\nContent-Length: 0", OK]);
-    let mut command = room.command(&["push", "shop", "--gateway", &url, "--interval", "0.05"]);
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts");
-    let said = collect(child.stderr.take().expect("a pipe"));
-    for _ in 0..4 {
-        next(&asked);
-    }
-    segment.counter("jobs_total", "Jobs done.").register().expect("registers again").inc();
-    signal("TERM", child.id());
-    assert!(wait(&mut child).success());
-    let last = asked.try_iter().last().expect("a last push");
-    assert!(String::from_utf8_lossy(&last.body).contains("\njobs_total 2\n"));
-    let said = said.join().expect("reads");
-    assert_eq!((said.matches("not pushed").count(), said.matches("pushed again").count()), (1, 1), "{said}");
-}
-
 /// What an operator sees of a loop whose pushes fail.
 #[test]
 fn a_loop_tells_how_its_pushes_went() {
     let room = Room::new();
-    room.segment_with_jobs("shop", 1);
+    let segment = room.segment_with_jobs("shop", 1);
     // Each answer differs, as answers with an identifier do.
     let no = |n: u32| format!("400 Bad Request\r\nContent-Length: 9\r\n\r\nrequest {n}");
     let mut answers: Vec<String> = (0..6).map(no).collect();
@@ -172,8 +152,11 @@ fn a_loop_tells_how_its_pushes_went() {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts");
     let said = collect(child.stderr.take().expect("a pipe"));
     let pages: Vec<_> = (0..8).map(|_| next(&asked)).collect();
+    segment.counter("jobs_total", "Jobs done.").register().expect("registers again").inc();
     signal("TERM", child.id());
     assert!(wait(&mut child).success());
+    let last = asked.try_iter().last().expect("a last push, after the signal");
+    assert!(String::from_utf8_lossy(&last.body).contains("\njobs_total{segment=\"shop\"} 2\n"));
     // A page has the state before its push.
     let page = String::from_utf8_lossy(&pages[7].body);
     for line in [

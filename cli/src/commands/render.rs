@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use clap::{Args, ValueEnum};
 use shmetrics::{Cursor, Escaping, Exposition, Format, Reader};
 
-use crate::common::args::SegmentArg;
+use crate::common::args::{MetricsArg, SegmentArg};
 use crate::common::failure::{Failure, Outcome};
 use crate::common::format::clean_lines;
 use crate::common::source::check_whole;
@@ -19,9 +19,8 @@ pub(crate) struct RenderArgs {
     #[arg(long, value_enum, default_value_t = FormatArg::Text)]
     format: FormatArg,
 
-    /// Only this metric: the name of its family or of one of its samples; repeatable
-    #[arg(long = "metric", value_name = "NAME")]
-    pub(crate) metrics: Vec<String>,
+    #[command(flatten)]
+    only: MetricsArg,
 
     /// Add _created samples, in OpenMetrics 1.0.0
     #[arg(long)]
@@ -83,7 +82,7 @@ impl RenderArgs {
 pub(crate) fn run(args: &RenderArgs) -> Outcome {
     let name = args.segment.name();
     let reader = Reader::open(&name)?;
-    let cursor = reader.page(args.exposition()).only(args.metrics.iter().cloned()).cursor();
+    let cursor = reader.page(args.exposition()).only(args.only.metrics.iter().cloned()).cursor();
     let mut out = io::stdout().lock();
     let is_terminal = out.is_terminal();
     stream(cursor, || check_whole(&reader, &name), &mut out, is_terminal)

@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use clap::Args;
+use shmetrics::Error;
+
+use crate::common::owners::Owners;
 
 /// Parses a duration in seconds.
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
@@ -29,10 +32,35 @@ impl SegmentArg {
     }
 }
 
-/// The given names, or the default name.
-pub(crate) fn names(given: &[String]) -> Vec<String> {
-    if given.is_empty() {
-        return vec![SegmentArg { name: None }.name()];
+/// The segments that a command reads together.
+#[derive(Args)]
+pub(crate) struct SegmentsArg {
+    /// Names, paths or patterns such as 'web-*' [default: $SHMETRICS_SEGMENT, or default]
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+
+    /// Patterns also select the segments of this user: a name, a number, or any; repeatable
+    #[arg(long, value_name = "USER")]
+    owner: Vec<String>,
+}
+
+impl SegmentsArg {
+    /// The given names, or the default name.
+    pub(crate) fn names(&self) -> Vec<String> {
+        if self.names.is_empty() {
+            return vec![SegmentArg { name: None }.name()];
+        }
+        self.names.clone()
     }
-    given.to_vec()
+
+    pub(crate) fn owners(&self) -> Result<Owners, Error> {
+        Owners::with(&self.owner)
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct MetricsArg {
+    /// Only this metric: the name of its family or of one of its samples; repeatable
+    #[arg(long = "metric", value_name = "NAME")]
+    pub(crate) metrics: Vec<String>,
 }

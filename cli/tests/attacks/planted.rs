@@ -12,6 +12,7 @@ use crate::support::{note, Room, NOBODY};
 fn eleven_hundred_files_of_another_user() {
     let room = Room::new();
     room.segment_with_jobs("own", 3);
+    // Its name sorts first, and its family has another type.
     room.segment_of_another_type("0evil");
     if !room.give("0evil", NOBODY) {
         return;
@@ -28,6 +29,10 @@ fn eleven_hundred_files_of_another_user() {
         page.assert(200, "shmetrics_serve_segments_ignored 1101\n");
         assert!(!page.body.contains("evil"), "{}", page.body);
     }
+    server.get("/-/ready").assert(200, "");
+    server.signal("TERM");
+    let (_, said) = server.end();
+    assert!(said.contains("ignoring 1101 segments of other users"), "{said}");
     let listed = limited(&["list"]).output().expect("runs");
     assert!(listed.status.success() && !listed.stdout.contains(&0x1b));
     // With `--owner any`, the server shows as many as there is room for, its own user's first.

@@ -5,18 +5,13 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, ValueEnum};
 
-use crate::common::args::seconds;
+use crate::common::args::{seconds, MetricsArg, SegmentsArg};
 
 #[derive(Args)]
 #[command(group = ArgGroup::new("where").required(true).args(["gateway", "otlp"]))]
 pub(crate) struct PushArgs {
-    /// Names, paths or patterns such as 'web-*' [default: $SHMETRICS_SEGMENT, or default]
-    #[arg(value_name = "NAME")]
-    pub(crate) names: Vec<String>,
-
-    /// Patterns also select the segments of this user: a name, a number, or any; repeatable
-    #[arg(long, value_name = "USER")]
-    pub(crate) owner: Vec<String>,
+    #[command(flatten)]
+    pub(crate) segments: SegmentsArg,
 
     /// URL of a Pushgateway, such as http://127.0.0.1:9091
     #[arg(long, value_name = "URL")]
@@ -62,9 +57,8 @@ pub(crate) struct PushArgs {
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub(crate) retries: u32,
 
-    /// Only this metric: the name of its family or of one of its samples; repeatable
-    #[arg(long = "metric", value_name = "NAME")]
-    pub(crate) metrics: Vec<String>,
+    #[command(flatten)]
+    pub(crate) only: MetricsArg,
 
     /// Omit the label `segment`; of equal series in several segments, push the first
     #[arg(long)]

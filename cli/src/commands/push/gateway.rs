@@ -37,7 +37,7 @@ impl Gateway {
         parts.path_and_query = Some(path.parse().map_err(|e| format!("{url}: {e}"))?);
         let to = Uri::from_parts(parts).map_err(|e| format!("{url}: {e}"))?;
         let format = if args.protobuf { Format::Protobuf } else { Format::Text };
-        Ok(Gateway { to, method: args.method, exposition: Exposition::new(format), metrics: args.metrics.clone() })
+        Ok(Gateway { to, method: args.method, exposition: Exposition::new(format), metrics: args.only.metrics.clone() })
     }
 
     pub(super) fn to(&self) -> &Uri {

@@ -15,10 +15,8 @@ use std::time::Duration;
 
 use tokio::time::{interval, timeout, Instant, MissedTickBehavior};
 
-use crate::common::args::names;
 use crate::common::failure::{Failure, Outcome};
 use crate::common::log::{log, Level};
-use crate::common::owners::Owners;
 use crate::common::signals::Signals;
 use crate::common::source::Sources;
 use args::Method;
@@ -50,7 +48,7 @@ pub(crate) fn run(args: &PushArgs) -> Outcome {
     if args.method == Method::Delete && args.interval.is_some() {
         return Err(Failure::Said("a group is removed once; leave out --interval".into()));
     }
-    let mut pusher = Pusher::new(args, names(&args.names))?;
+    let mut pusher = Pusher::new(args, args.segments.names())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -84,7 +82,7 @@ impl Pusher {
             Target::Otlp(otlp) => otlp.to(),
         };
         let client = Client::new(args, to).map_err(Failure::Said)?;
-        let sources = Sources::quiet(names, Owners::with(&args.owner)?, !args.no_segment_label)?;
+        let sources = Sources::quiet(names, args.segments.owners()?, !args.no_segment_label)?;
         let textfile = |path: &PathBuf| {
             let failed = Failure::system(format!("cannot write the textfile {}", path.display()));
             Textfile::new(path, to.to_string(), sources.names()).map_err(failed)

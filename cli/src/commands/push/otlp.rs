@@ -50,7 +50,7 @@ impl Otlp {
                 attributes.push((key.to_owned(), value.to_owned()));
             }
         }
-        Ok(Otlp { to, attributes, metrics: args.metrics.clone() })
+        Ok(Otlp { to, attributes, metrics: args.only.metrics.clone() })
     }
 
     pub(super) fn to(&self) -> &Uri {

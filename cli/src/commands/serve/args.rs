@@ -5,24 +5,19 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::listen::Address;
-use crate::common::args::names;
+use crate::common::args::SegmentsArg;
 use crate::common::log::{Level, LogFormat};
 
 // The switches of the command line are independent of each other.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Args)]
 pub(crate) struct ServeArgs {
-    /// Names, paths or patterns such as 'web-*' [default: $SHMETRICS_SEGMENT, or default]
-    #[arg(value_name = "NAME")]
-    names: Vec<String>,
-
     /// All segments of the directory, like the pattern '*'
     #[arg(long, conflicts_with = "names")]
     all: bool,
 
-    /// Patterns also select the segments of this user: a name, a number, or any; repeatable
-    #[arg(long, value_name = "USER")]
-    pub(crate) owner: Vec<String>,
+    #[command(flatten)]
+    pub(crate) segments: SegmentsArg,
 
     /// ADDRESS:PORT, NAME:PORT, :PORT (all addresses), unix:PATH or systemd; repeatable
     #[arg(long, visible_alias = "web.listen-address", value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
@@ -66,7 +61,7 @@ impl ServeArgs {
         if self.all {
             return vec!["*".to_owned()];
         }
-        names(&self.names)
+        self.segments.names()
     }
 }
 

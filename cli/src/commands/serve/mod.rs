@@ -25,7 +25,7 @@ use tokio::time::sleep;
 
 use crate::common::failure::{Failure, Outcome};
 use crate::common::log::configure;
-use crate::common::owners::{raise_descriptor_limit, Owners};
+use crate::common::owners::raise_descriptor_limit;
 use crate::common::signals::{Request, Signals};
 use crate::common::source::Sources;
 pub(crate) use args::ServeArgs;
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &ServeArgs) -> Outcome {
     configure(args.log_level, args.log_format);
     let stats = Arc::<Stats>::default();
     let web = Arc::new(Web::new(args.web_config.as_deref(), Arc::clone(&stats)).map_err(Failure::Said)?);
-    let sources = Arc::new(Sources::new(args.names(), Owners::with(&args.owner)?, !args.no_segment_label)?);
+    let sources = Arc::new(Sources::new(args.names(), args.segments.owners()?, !args.no_segment_label)?);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()

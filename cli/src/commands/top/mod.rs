@@ -14,12 +14,11 @@ use clap::Args;
 use ratatui::crossterm::event::{Event, KeyEventKind};
 use tokio::time::{interval, MissedTickBehavior};
 
-use crate::common::args::{names, seconds};
+use crate::common::args::{seconds, MetricsArg, SegmentsArg};
 use crate::common::failure::{Failure, Outcome};
 use crate::common::format::unix;
 use crate::common::live::banner::{banner, Inspector};
 use crate::common::live::{self, Model};
-use crate::common::owners::Owners;
 use crate::common::signals::Signals;
 use crate::common::source::Sources;
 use app::{App, Wish};
@@ -27,13 +26,8 @@ use terminal::{Job, JobControl, Terminal};
 
 #[derive(Args)]
 pub(crate) struct TopArgs {
-    /// Names, paths or patterns such as 'web-*' [default: $SHMETRICS_SEGMENT, or default]
-    #[arg(value_name = "NAME")]
-    names: Vec<String>,
-
-    /// Patterns also select the segments of this user: a name, a number, or any; repeatable
-    #[arg(long, value_name = "USER")]
-    owner: Vec<String>,
+    #[command(flatten)]
+    segments: SegmentsArg,
 
     /// Seconds between two reads
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "1")]
@@ -51,13 +45,12 @@ pub(crate) struct TopArgs {
     #[arg(long)]
     json: bool,
 
-    /// Only this metric: the name of its family or of one of its samples; repeatable
-    #[arg(long = "metric", value_name = "NAME")]
-    metrics: Vec<String>,
+    #[command(flatten)]
+    only: MetricsArg,
 }
 
 pub(crate) fn run(args: &TopArgs) -> Outcome {
-    let sources = Sources::quiet(names(&args.names), Owners::with(&args.owner)?, true)?;
+    let sources = Sources::quiet(args.segments.names(), args.segments.owners()?, true)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -88,7 +81,7 @@ async fn print(args: &TopArgs, sources: &Sources) -> Outcome {
         }
         let problem = match sources.read() {
             Ok(reading) => {
-                model.read(&reading, &args.metrics, false);
+                model.read(&reading, &args.only.metrics, false);
                 None
             }
             Err(problem) => Some(problem),
@@ -152,7 +145,7 @@ fn read(app: &mut App, args: &TopArgs, sources: &Sources, inspector: &mut Inspec
     let problem = match &reading {
         Ok(reading) => {
             let shown = app.shown();
-            app.model.read_some(reading, &args.metrics, app.is_per_process, &shown);
+            app.model.read_some(reading, &args.only.metrics, app.is_per_process, &shown);
             None
         }
         Err(problem) => Some(problem.as_str()),
