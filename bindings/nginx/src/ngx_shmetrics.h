@@ -220,7 +220,7 @@ shmetrics_status ngx_shmetrics_register_bundle(shmetrics_segment *segment, ngx_s
 char *ngx_shmetrics_custom(ngx_conf_t *cf, ngx_shmetrics_customs_t *customs, ngx_shmetrics_type_e type,
     ngx_array_t **sets);
 ngx_int_t ngx_shmetrics_merge_customs(ngx_array_t **sets, ngx_array_t *outer);
-/* When all are known: bundles those that are updated together, and defines the counter of errors. */
+/* When all are known: bundles those that are updated together, and defines a counter of errors. */
 ngx_int_t ngx_shmetrics_define_customs(ngx_conf_t *cf, ngx_shmetrics_customs_t *customs,
     const ngx_shmetrics_limits_t *limits);
 void ngx_shmetrics_count_customs(const ngx_shmetrics_customs_t *customs, void *request, const ngx_array_t *sets,
