@@ -8,6 +8,9 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 root=$PWD
+# A proxy is for the network. What the tests start listens on this machine.
+export no_proxy=127.0.0.1,localhost,::1,${no_proxy:-${NO_PROXY:-}}
+export NO_PROXY=$no_proxy
 log=$root/target/test-steps
 mkdir -p "$log"
 

@@ -28,5 +28,7 @@ cd "$here"
     worker.cpp "$build/http.o" "$build/routes.o" "${library[@]}"
 cargo build --quiet --release --locked --manifest-path rust/Cargo.toml --target-dir "$build/rust"
 
+# A proxy is for the network. The servers of the demo listen on this machine.
+export no_proxy=127.0.0.1,localhost,${no_proxy:-${NO_PROXY:-}}
 exec python3 drive.py --server "$build/server" --cli "$prefix/bin/shmetrics" \
     "rust=$build/rust/release/prefork-worker" "cpp=$build/worker-cpp" "$@"
