@@ -33,7 +33,7 @@ need_rust() {
         die "Rust is not installed: see https://rustup.rs"
     fi
     wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' cli/Cargo.toml)
-    found=$(rustc --version 2>&1) || die "rustc does not run: $found"
+    found=$(rustc --version 2>&1) || die "rustc does not run: ${found%%$'\n\n'*}" # without a backtrace
     found=$(cut -d ' ' -f 2 <<< "$found")
     [[ $(printf '%s\n' "$wanted" "$found" | sort -V | head -n 1) == "$wanted" ]] ||
         die "Rust $found is too old; $wanted or later is needed (the library alone: see docs/install.md). 'rustup update' gets it"
