@@ -29,7 +29,8 @@ def pod(manifest):
     """What the pod promises: two users, one group, memory, nothing else to write to."""
     spec = manifest["spec"]
     group = spec["securityContext"]["fsGroup"]
-    assert spec["securityContext"]["runAsNonRoot"]
+    assert spec["securityContext"]["runAsNonRoot"] and spec["automountServiceAccountToken"] is False
+    assert not {"hostPID", "hostIPC", "hostNetwork"} & set(spec)
     (volume,) = spec["volumes"]
     assert volume["emptyDir"]["medium"] == "Memory" and volume["emptyDir"]["sizeLimit"]
     app, exporter = spec["containers"]
@@ -60,7 +61,11 @@ def spec(text):
 
 def workflow(path, verbs):
     """Runs verbs of the Makefile and what installs their tools, so that it can be run elsewhere too."""
-    jobs = load(path)["jobs"]
+    told = load(path)
+    jobs = told["jobs"]
+    assert told["permissions"] == {"contents": "read"} and not any("permissions" in job for job in jobs.values()), path
+    used = [step["uses"] for job in jobs.values() for step in job["steps"] if "uses" in step]
+    assert used and all(re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action) for action in used), f"{path}: an action is not a commit"
     ran = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
     made = re.findall(r"\bmake ([a-z]+)", "\n".join(ran))
     assert made == verbs, f"{path} runs {made}, not {verbs}"
