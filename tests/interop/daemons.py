@@ -1,7 +1,8 @@
-"""Real Prometheus software on loopback ports, each with a directory of its own, for as long as a `with` lasts."""
+"""Our exporter, and real Prometheus software with directories of its own, on loopback ports for as long as a `with` lasts."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -13,8 +14,9 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import decoders
 import metric_family
@@ -22,7 +24,7 @@ from model import Sample
 from oracles import OWN, parse, parsed_samples
 from normal import Normal
 from processes import die_with_the_parent
-from shm import ROOT
+from shm import RELEASE, ROOT
 
 WATCHDOG_SECONDS = 60
 START_ATTEMPTS = 3
@@ -54,6 +56,19 @@ def request(url: str, body: bytes | None = None, method: str = "GET", **headers:
 
 # Where setup.sh puts the newest versions that Debian has, beside those of the installed release.
 NEWER = Path(os.environ.get("NEWER_TOOLS", ROOT / "target/tools/newer/usr/bin"))
+
+
+@contextlib.contextmanager
+def exporter(*arguments: str, stderr: int | IO = subprocess.DEVNULL, **how: object) -> Iterator[int]:
+    """The port of a `shmetrics serve`, for as long as a `with` lasts."""
+    command = [str(RELEASE / "shmetrics"), "serve", *arguments, "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=stderr, text=True, preexec_fn=die_with_the_parent, **how
+    ) as process:
+        try:
+            yield int(process.stdout.readline().rsplit(":", 1)[1].split("/")[0])
+        finally:
+            process.kill()
 
 
 class Daemon:

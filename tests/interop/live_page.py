@@ -6,13 +6,12 @@ UPDATE_SCREENS=1 writes the pictures of docs/images.
 from __future__ import annotations
 
 import os
-import subprocess
 import unittest
 
 import shm
-from browser import WATCHDOG_SECONDS, Page, chromium
+from browser import Page, chromium
+from daemons import exporter
 from harness import main, needs
-from processes import die_with_the_parent
 
 EVIL = "<img src=x onerror=\"window.pwned=1\"></td></table><script>window.pwned=1</script>'\x1b[2J\u202e&amp;"
 IMAGES = shm.ROOT / "docs/images"
@@ -23,7 +22,7 @@ WARNINGS = "[...document.querySelectorAll('.warning')].map((one) => one.innerTex
 
 
 class Shop:
-    """A segment with traffic, and its exporter."""
+    """A segment with traffic."""
 
     def __init__(self) -> None:
         self.segment = shm.Segment("shop")
@@ -35,11 +34,6 @@ class Shop:
         self.sent = register("counter", "http_sent_bytes_total", "Bytes of answers.").with_()
         self.busy = register("gauge", "http_in_progress", EVIL, mode="livesum").with_()
         register("counter", "jobs_total", "Jobs done.", ("kind",), max_series=4).with_(EVIL).update("inc")
-        command = [str(shm.RELEASE / "shmetrics"), "serve", "shop", "--listen", "127.0.0.1:0"]
-        self.server = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, preexec_fn=die_with_the_parent
-        )
-        self.url = self.server.stdout.readline().split()[-1].removesuffix("metrics")
 
     def work(self) -> None:
         for i, route in enumerate(("/", "/cart", "/pay", EVIL)):
@@ -49,18 +43,13 @@ class Shop:
         self.sent.update("add", 2.5e6)
         self.busy.update("set", 3.0)
 
-    def close(self) -> None:
-        self.server.terminate()
-        self.server.wait(WATCHDOG_SECONDS)
-        self.server.stdout.close()
-        shm.remove("shop")
-
 
 @needs("chromium")
 class LivePage(unittest.TestCase):
     def setUp(self) -> None:
         self.shop = Shop()
-        self.addCleanup(self.shop.close)
+        self.addCleanup(shm.remove, "shop")
+        self.url = f"http://127.0.0.1:{self.enterContext(exporter('shop'))}/"
 
     def refresh(self, page: Page) -> None:
         """Two answers that were asked for while there was traffic."""
@@ -79,7 +68,7 @@ class LivePage(unittest.TestCase):
         self.shop.work()
         with chromium() as page:
             page.show_as(1440, 900)
-            page.open(self.shop.url)
+            page.open(self.url)
             page.wait(FAMILIES, lambda rows: len(rows) == 5)
             self.refresh(page)
             self.refresh(page)

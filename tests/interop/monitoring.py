@@ -5,19 +5,16 @@ rehearsal.py makes each alert fire. The dashboards of nginx and of Python are tr
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import unittest
-from collections.abc import Iterator
 from pathlib import Path
 
 import grafana
 import shm
-from daemons import NewerPrometheus, Prometheus
+from daemons import NewerPrometheus, Prometheus, exporter
 from harness import main, needs
 from prefork import Demo
-from processes import die_with_the_parent
 
 RULES = shm.ROOT / "packaging/prometheus/shmetrics-rules.yml"
 RULES_TEST = RULES.with_name("shmetrics-rules-test.yml")
@@ -73,19 +70,6 @@ class Dashboards(unittest.TestCase):
 
     def test_nothing_is_forgotten(self) -> None:
         self.assertEqual(sorted(path.stem for path in grafana.FOLDER.glob("*.json")), sorted(grafana.NAMES))
-
-
-@contextlib.contextmanager
-def exporter(*arguments: str) -> Iterator[int]:
-    """The port of a `shmetrics serve`."""
-    command = [str(shm.RELEASE / "shmetrics"), "serve", *arguments, "--listen", "127.0.0.1:0"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, preexec_fn=die_with_the_parent
-    ) as process:
-        try:
-            yield int(process.stdout.readline().rsplit(":", 1)[1].split("/")[0])
-        finally:
-            process.kill()
 
 
 class Asked:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import ctypes
 import http.client
-import http.server
 import os
 import shutil
 import signal
 import ssl
 import subprocess
 import tempfile
-import threading
 import unittest
+from email.message import Message
 from pathlib import Path
 
 import shm
-from daemons import request
+from daemons import exporter, request
 from harness import main, needs
-from processes import child, die_with_the_parent, in_child
+from processes import child, in_child
+from targets import Server
 
 COMMAND = shm.RELEASE / "shmetrics"
 CLONE_NEWNS = 0x20000
@@ -53,25 +53,13 @@ def pod(directory: str, mode: str) -> tuple[int, str] | None:
     assert os.read(ours, 1) == b".", "the application does not count"
     # The other user may have no right to look into the directory of the command.
     command = os.open(COMMAND, os.O_RDONLY)
-    with subprocess.Popen(
-        ["shmetrics", "serve", "shop", "--listen", "127.0.0.1:0"],
-        executable=f"/proc/self/fd/{command}",
-        pass_fds=[command],
-        env={"SHMETRICS_DIR": directory},
-        user=EXPORTER,
-        group=EXPORTER,
-        extra_groups=[],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as exporter:
-        try:
-            port = int(exporter.stdout.readline().rsplit(":", 1)[1].split("/")[0])
+    user = {"user": EXPORTER, "group": EXPORTER, "extra_groups": [], "env": {"SHMETRICS_DIR": directory}}
+    try:
+        with exporter("shop", executable=f"/proc/self/fd/{command}", pass_fds=[command], **user) as port:
             return request(f"http://127.0.0.1:{port}/metrics")
-        finally:
-            exporter.kill()
-            os.kill(application, signal.SIGKILL)
-            os.waitpid(application, 0)
+    finally:
+        os.kill(application, signal.SIGKILL)
+        os.waitpid(application, 0)
 
 
 @unittest.skipUnless(os.geteuid() == 0, "only root makes pods")
@@ -97,15 +85,9 @@ class Pod(unittest.TestCase):
         self.assertRegex(why, "(?i)permission")
 
 
-class Gateway(http.server.BaseHTTPRequestHandler):
-    def do_PUT(self) -> None:  # noqa: N802 - http.server's name
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
+class Gateway(Server):
+    def request(self, path: str, headers: Message, body: bytes) -> tuple[str, bytes]:
+        return "text/plain", b""
 
 
 @needs("openssl")
@@ -125,16 +107,13 @@ class SelfSigned(unittest.TestCase):
     def push(self) -> tuple[int, str]:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.directory / "cert.pem", self.directory / "key.pem")
-        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Gateway) as gateway:
-            gateway.socket = context.wrap_socket(gateway.socket, server_side=True)
-            gateway.handle_error = lambda *_: None  # a client that refuses the certificate
-            thread = threading.Thread(target=gateway.serve_forever)
-            thread.start()
-            command = [str(COMMAND), "push", self.name, "--gateway", f"https://127.0.0.1:{gateway.server_port}", "--job", "self"]
+        gateway = Gateway()
+        gateway.server.socket = context.wrap_socket(gateway.server.socket, server_side=True)
+        gateway.server.handle_error = lambda *_: None  # a client that refuses the certificate
+        with gateway:
+            command = [str(COMMAND), "push", self.name, "--gateway", f"https://127.0.0.1:{gateway.port}", "--job", "self"]
             command += ["--ca-file", str(self.directory / "cert.pem"), "--retries", "0"]
             pushed = subprocess.run(command, capture_output=True, text=True, timeout=WATCHDOG_SECONDS, check=False)
-            gateway.shutdown()
-            thread.join()
         return pushed.returncode, pushed.stderr
 
     def test_a_push_accepts_one_that_is_no_authority(self) -> None:
@@ -153,25 +132,16 @@ class SelfSigned(unittest.TestCase):
         web.write_text(
             "tls_server_config: {cert_file: cert.pem, key_file: key.pem, client_auth_type: VerifyClientCertIfGiven, client_ca_file: cert.pem}\n"
         )
-        command = [str(COMMAND), "serve", self.name, "--listen", "127.0.0.1:0", "--web.config.file", str(web)]
         log = self.directory / "log"
-        with log.open("w") as lines, subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=lines, text=True, preexec_fn=die_with_the_parent
-        ) as exporter:
-            try:
-                port = int(exporter.stdout.readline().rsplit(":", 1)[1].split("/")[0])
-                context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-                page = self.ask(port, context)
-                self.assertIn("\nshmetrics_serve_tls_errors_total 0\n", page)
-                bad = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-                bad.check_hostname, bad.verify_mode = False, ssl.CERT_NONE
-                bad.load_cert_chain(self.directory / "cert.pem", self.directory / "key.pem")
-                for _ in range(3):
-                    self.assertEqual(self.ask(port, bad), "")
-                self.assertIn("\nshmetrics_serve_tls_errors_total 3\n", self.ask(port, context))
-            finally:
-                exporter.kill()
+        context, bad = (ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) for _ in range(2))
+        for one in (context, bad):
+            one.check_hostname, one.verify_mode = False, ssl.CERT_NONE
+        bad.load_cert_chain(self.directory / "cert.pem", self.directory / "key.pem")
+        with log.open("w") as lines, exporter(self.name, "--web.config.file", str(web), stderr=lines) as port:
+            self.assertIn("\nshmetrics_serve_tls_errors_total 0\n", self.ask(port, context))
+            for _ in range(3):
+                self.assertEqual(self.ask(port, bad), "")
+            self.assertIn("\nshmetrics_serve_tls_errors_total 3\n", self.ask(port, context))
         self.assertEqual(log.read_text().count("no encryption with 127.0.0.1"), 1)
 
     @staticmethod

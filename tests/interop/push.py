@@ -13,7 +13,7 @@ import subprocess
 import threading
 import unittest
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from email.message import Message
 
 import decoders
 import shm
@@ -23,6 +23,7 @@ from normal import Normal, key
 from oracles import OWN, same_value
 from play import perform
 from registries import random_script
+from targets import Server
 
 PAGES = int(os.environ.get("PUSH_PAGES", "4"))
 WATCHDOG_SECONDS = 60
@@ -133,38 +134,19 @@ ToPushgateway = needs(Pushgateway.program)(ToPushgateway)
 ToNewerPushgateway = needs(NewerPushgateway.program)(ToNewerPushgateway)
 
 
-class Receiver:
+class Receiver(Server):
     """Takes what OTLP exporters send, and decodes it by Google's runtime."""
 
-    def __enter__(self) -> Receiver:
-        from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as service
+    def __init__(self) -> None:
+        from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 
-        self.requests = requests = []
+        super().__init__()
+        self._service, self.requests = metrics_service_pb2, []
+        self.url = f"http://127.0.0.1:{self.port}"
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:  # noqa: N802 - http.server's name
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                requests.append(service.ExportMetricsServiceRequest.FromString(body))
-                answer = service.ExportMetricsServiceResponse().SerializeToString()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/x-protobuf")
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+    def request(self, path: str, headers: Message, body: bytes) -> tuple[str, bytes]:
+        self.requests.append(self._service.ExportMetricsServiceRequest.FromString(body))
+        return "application/x-protobuf", self._service.ExportMetricsServiceResponse().SerializeToString()
 
     def samples(self) -> dict:
         """As a page of text has them."""

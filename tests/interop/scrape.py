@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import math
 import os
-import subprocess
 import time
 import unittest
 
 import oracles
-from daemons import Prometheus, request
+from daemons import Prometheus, exporter, request
 from harness import main, needs
 from prefork import LANGUAGES, WORKERS_PER_LANGUAGE, Demo
-from processes import die_with_the_parent
-from shm import RELEASE
 from wrong_target import WrongTarget
 
 SCRAPE_SECONDS = float(os.environ.get("SCRAPE_SECONDS", "60"))
@@ -62,7 +59,7 @@ class Scrape(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
         cls.demo = cls.enter(Demo(f"scrape-{os.getpid()}"))
-        cls.ports = [cls.demo.server.metrics_port, cls.serve(cls.demo.segment)]
+        cls.ports = [cls.demo.server.metrics_port, cls.enter(exporter(cls.demo.segment))]
         cls.prometheus = cls.enter(Prometheus(dict(zip(cls.JOBS, cls.ports))))
         # With this feature it asks for protobuf.
         cls.protobuf = cls.enter(Prometheus({"protobuf": cls.ports[1]}, "--enable-feature=native-histograms"))
@@ -84,19 +81,6 @@ class Scrape(unittest.TestCase):
         entered = context.__enter__()
         cls.addClassCleanup(context.__exit__, None, None, None)
         return entered
-
-    @classmethod
-    def serve(cls, segment: str) -> int:
-        command = [str(RELEASE / "shmetrics"), "serve", segment, "--listen", "127.0.0.1:0"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=die_with_the_parent)
-
-        def stop() -> None:
-            process.terminate()
-            process.communicate(timeout=WATCHDOG_SECONDS)
-
-        cls.addClassCleanup(stop)
-        said = process.stdout.readline()
-        return int(said.split("http://127.0.0.1:")[1].split("/")[0])
 
     @classmethod
     def wait_until_idle(cls) -> None:
@@ -253,7 +237,7 @@ class Calibration(unittest.TestCase):
     def test_a_wrong_target_is_noticed(self) -> None:
         with WrongTarget() as target, Prometheus({"wrong": target.port}) as prometheus:
             deadline = time.monotonic() + WATCHDOG_SECONDS
-            while target.scrapes() < 6:
+            while target.scrapes < 6:
                 self.assertLess(time.monotonic(), deadline, "no scrapes")
                 time.sleep(0.1)
             wait_for_scrapes(prometheus, ["wrong"], time.time())

@@ -11,22 +11,20 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import tempfile
 import time
 import unittest
 from pathlib import Path
 
 import shm
-from daemons import NewerPrometheus, Prometheus, request
+from daemons import NewerPrometheus, Prometheus, exporter, request
 from harness import main, needs
-from processes import child, die_with_the_parent
+from processes import child
 from scrape import complaints, wait_for_scrapes
 
 SECONDS = float(os.environ.get("SERVE_SECONDS", "6"))
 CERTIFICATES = shm.ROOT / "cli/tests/certs"
 WORKERS = 3
-WATCHDOG_SECONDS = 60
 # Of `s3cret`.
 HASH = "$2b$04$abcdefghijklmnopqrstuuLZYjhNQAOdpbzt4WxWlUHjv1wsyH5DG"
 
@@ -52,19 +50,12 @@ class Exporter:
     def __enter__(self) -> Exporter:
         self.directory = Path(tempfile.mkdtemp(prefix="shmetrics-serve."))
         self.configure("server")
-        command = [str(shm.RELEASE / "shmetrics"), "serve", *self._arguments, "--listen", "127.0.0.1:0"]
-        command += ["--web.config.file", str(self.directory / "web.yml")]
-        self._process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, preexec_fn=die_with_the_parent
-        )
-        line = self._process.stdout.readline()
-        self.port = int(line.rsplit(":", 1)[1].split("/")[0])
+        self._running = exporter(*self._arguments, "--web.config.file", str(self.directory / "web.yml"))
+        self.port = self._running.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait(WATCHDOG_SECONDS)
-        self._process.stdout.close()
+        self._running.__exit__(None, None, None)
         shutil.rmtree(self.directory)
 
     def configure(self, server: str) -> None:

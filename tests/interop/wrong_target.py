@@ -2,46 +2,24 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from targets import Target
 
 
-class _Handler(BaseHTTPRequestHandler):
+class WrongTarget(Target):
     """Its counter falls, its samples are late or change afterwards, and now and then its page is none."""
 
-    scrapes = 0
-    start = int(time.time() * 1000)
+    def __init__(self) -> None:
+        super().__init__()
+        self.scrapes = 0
+        self._start = int(time.time() * 1000)
 
-    def do_GET(self) -> None:  # noqa: N802 - http.server's name
-        _Handler.scrapes += 1
-        n = _Handler.scrapes
+    def answer(self, path: str, accept: str) -> tuple[str, bytes]:
+        self.scrapes += 1
+        n = self.scrapes
         page = f"# TYPE falling_total counter\nfalling_total {100 - n}\n"
-        page += f"late 1 {self.start - 1000 * n}\nchanged {n} {self.start}\n"
+        page += f"late 1 {self._start - 1000 * n}\nchanged {n} {self._start}\n"
         if n % 3 == 0:
             page = "no page\n"
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain; version=0.0.4")
-        self.end_headers()
-        self.wfile.write(page.encode())
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-class WrongTarget:
-    def __enter__(self) -> WrongTarget:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
-        self.port = self._server.server_port
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    @staticmethod
-    def scrapes() -> int:
-        return _Handler.scrapes
+        return "text/plain; version=0.0.4", page.encode()
