@@ -13,9 +13,8 @@ while (($#)) && [[ $1 != -- ]]; do
     shift
 done
 cargo=(cargo build --release --locked "${@:2}")
-RUSTFLAGS="--remap-path-prefix=$PWD=/usr/src/shmetrics --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/usr/src/cargo \
--C llvm-args=--inline-threshold=60${RUSTFLAGS:+ $RUSTFLAGS}"
-export RUSTFLAGS
+CARGO_ENCODED_RUSTFLAGS=$(packaging/rustflags.sh -C llvm-args=--inline-threshold=60)
+export CARGO_ENCODED_RUSTFLAGS
 # One after another: together, the command would have the library's C symbols too.
 for part in "${parts[@]}"; do
     case $part in

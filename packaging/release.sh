@@ -78,32 +78,40 @@ semver() {
     fi
 }
 
+# What is built from this folder must be the same.
+other=$work/another\ folder,\ whose\ path\ is\ longer
+other_tree() {
+    rm -rf "$other"
+    mkdir -p "$other/tree"
+    git archive HEAD | tar -x -C "$other/tree"
+}
+
 # The library, the command and Python's extension, twice, in two folders.
 build() {
     local file
-    rm -rf "$work/tree" "$work/first" "$work/other" "$work/second"
-    mkdir -p "$work/tree" "$work/other/tree"
+    rm -rf "$work/tree" "$work/first"
+    mkdir -p "$work/tree"
     git archive HEAD | tar -x -C "$work/tree"
-    git archive HEAD | tar -x -C "$work/other/tree"
     CARGO_TARGET_DIR=$work/first "$work/tree/packaging/compile.sh" library command extension
-    PATHS="$root $HOME" packaging/tests/binaries.sh "$work/first/release"
+    PATHS=$root:$HOME packaging/tests/binaries.sh "$work/first/release"
     RELEASE_DIR=$work/first/release tests/instructions/check.py
     if [[ $once == yes ]]; then
         echo 'skipped: the second build, which must be equal (--once)'
         return
     fi
-    CARGO_TARGET_DIR=$work/second "$work/other/tree/packaging/compile.sh" library command extension
+    other_tree
+    CARGO_TARGET_DIR=$other/target "$other/tree/packaging/compile.sh" library command extension
     for file in libshmetrics.so libshmetrics.a shmetrics lib_native.so; do
-        cmp "$work/first/release/$file" "$work/second/release/$file" || die "two builds of $file differ"
+        cmp "$work/first/release/$file" "$other/target/release/$file" || die "two builds of $file differ"
     done
-    rm -rf "$work/second" "$work/other"
+    rm -rf "$other"
     echo 'two builds of the library, the command and the extension are equal byte for byte'
 }
 
 static() {
     local folder=$name-$machine-linux-static
     CARGO_TARGET_DIR=$work/static-build packaging/static.sh "$work/static"
-    PATHS="$root $HOME" packaging/tests/binaries.sh "$work/static"
+    PATHS=$root:$HOME packaging/tests/binaries.sh "$work/static"
     rm -rf "${work:?}/$folder"
     mkdir -p "$work/$folder/man" "$work/$folder/completions"
     cp "$work/static/shmetrics" LICENSE-MIT LICENSE-APACHE packaging/container/{Containerfile,pod.yaml} "$work/$folder/"
@@ -138,7 +146,17 @@ packages() {
 }
 
 wheels() {
+    local wheel
     bindings/python/build.sh
+    if [[ $once == yes ]]; then
+        echo 'skipped: the second build of a wheel, which must be equal (--once)'
+    else
+        other_tree
+        "$other/tree/bindings/python/build.sh" wheel
+        for wheel in "$other/tree/target/wheels"/*.whl; do cmp "$wheel" "target/wheels/${wheel##*/}" || die "two builds of ${wheel##*/} differ"; done
+        rm -rf "$other"
+        echo 'two builds of the wheel for this machine are equal byte for byte'
+    fi
     rm -rf "$dist/python"
     mkdir -p "$dist/python"
     cp target/wheels/shmetrics-* "$dist/python/"

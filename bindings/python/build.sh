@@ -24,8 +24,6 @@ read -r -a targets <<< "${TARGETS:-$(printf '%s\n' "${targets[@]}" | awk '!seen[
 # Neither the time of the build nor paths of this machine are in the files.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2> /dev/null || echo 315532800)}
 export SOURCE_DATE_EPOCH CARGO_TARGET_DIR=$root/target/python
-cargo_home=${CARGO_HOME:-$HOME/.cargo}
-export RUSTFLAGS="--remap-path-prefix=$root=/shmetrics --remap-path-prefix=$cargo_home=/cargo"
 libraries=$(rustc --print sysroot)/lib/rustlib
 mkdir -p "$out"
 
@@ -42,9 +40,10 @@ done
 
 # zig links an unwinder of its own. But the C library loads libgcc_s when a thread ends by
 # pthread_exit(), as Python ends daemon threads, and that unwinder crashes on the frames of this
-# one. So glibc's wheels use libgcc_s too, by a library of its name with the symbols.
+# one. So glibc's wheels use libgcc_s too, by a library of its name with the symbols. Its path is
+# relative to this folder, which rustc runs in: flags of rustc are in the identity of each crate.
 unwinder() { # target
-    local to=$CARGO_TARGET_DIR/unwinder-$1 symbol
+    local to=../../target/python/unwinder-$1 symbol
     mkdir -p "$to"
     for symbol in Backtrace DeleteException FindEnclosingFunction ForcedUnwind Get{CFA,DataRelBase,GR,IP,IPInfo,LanguageSpecificData} \
         Get{RegionStart,TextRelBase} RaiseException Resume Resume_or_Rethrow SetGR SetIP; do
@@ -57,7 +56,7 @@ unwinder() { # target
 skipped() { echo "skipped: $*" >> "$out/skipped.txt"; }
 
 build_target() {
-    local target=$1 how=() dynamic=() tag command notices wheel before python39=$python39
+    local target=$1 how=() flags=() settings=() tag command notices wheel before python39=$python39
     case $target in
     *-musl) tag=musllinux_1_2 ;;
     *) tag=manylinux_2_28 ;;
@@ -78,7 +77,8 @@ build_target() {
 
     # The command: beside the extension, as those who install a wheel have no Rust.
     command=
-    local profile=(CARGO_PROFILE_RELEASE_STRIP=symbols CARGO_PROFILE_RELEASE_DEBUG=0 "CARGO_PROFILE_RELEASE_OPT_LEVEL=${COMMAND_OPT_LEVEL:-3}")
+    local profile=(CARGO_PROFILE_RELEASE_STRIP=symbols CARGO_PROFILE_RELEASE_DEBUG=0 "CARGO_PROFILE_RELEASE_OPT_LEVEL=${COMMAND_OPT_LEVEL:-3}"
+        CARGO_ENCODED_RUSTFLAGS="$("$root/packaging/rustflags.sh")")
     if [[ $zig == no ]]; then
         env "${profile[@]}" cargo build --release --locked --manifest-path "$root/Cargo.toml" -p shmetrics-cli --target "$target"
         command=$CARGO_TARGET_DIR/$target/release/shmetrics
@@ -96,15 +96,17 @@ build_target() {
     python3 wheel.py notices "$target" > "$notices"
 
     # Links musl as the Python does that loads it.
-    [[ $target != *-musl ]] || dynamic=(RUSTFLAGS="$RUSTFLAGS -C target-feature=-crt-static")
-    [[ $zig == no || $target == *-musl ]] || dynamic=(RUSTFLAGS="$RUSTFLAGS -C link-arg=$(unwinder "$target")")
+    [[ $target != *-musl ]] || flags+=(-C target-feature=-crt-static)
+    [[ $zig == no || $target == *-musl ]] || flags+=(-C "link-arg=$(unwinder "$target")")
+    # The identity of the crates of this tree is not made from its folder.
+    settings=(CARGO_ENCODED_RUSTFLAGS="$("$root/packaging/rustflags.sh" "${flags[@]}")" RUSTC_WRAPPER="$root/packaging/rustc.sh")
     before=$(mktemp)
-    env "${dynamic[@]}" maturin build --release --locked "${how[@]}" --interpreter python3 --out "$out"
+    env "${settings[@]}" maturin build --release --locked "${how[@]}" --interpreter python3 --out "$out"
     if [[ $part != wheel ]]; then
         if [[ -n $python39 ]]; then
             # For another machine or C library, maturin takes the version from the name alone.
             [[ $target == "$machine-unknown-linux-gnu" ]] || python39=python3.9
-            env "${dynamic[@]}" maturin build --release --locked "${how[@]}" --no-default-features --features py39 \
+            env "${settings[@]}" maturin build --release --locked "${how[@]}" --no-default-features --features py39 \
                 --interpreter "$python39" --out "$out"
         else
             skipped "wheels for CPython 3.9 for $target (no python3.9)"

@@ -3,14 +3,16 @@
 # if Python's extension is linked to one version of Python: binaries.sh FOLDER.
 #
 # The sizes are those of stripped files: 1.2 MB for the library, 6 MB for the command. A static
-# command also has the C library. Files that the folder lacks are not asked for. PATHS names folders
-# that no file may name: a build for packages replaces them by --remap-path-prefix.
+# command also has the C library. Files that the folder lacks are not asked for. PATHS names folders,
+# with a colon between them, that no file may name: a build for packages replaces them by
+# --remap-path-prefix.
 set -euo pipefail
 folder=${1:?a folder}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failed=0
 seen=0
+IFS=: read -r -a paths <<< "${PATHS:-}"
 check() { # file, most bytes
     local size path
     [[ -f $folder/$1 ]] || return 0
@@ -21,7 +23,7 @@ check() { # file, most bytes
         echo "$1: $size bytes, more than $2"
         failed=1
     fi
-    for path in ${PATHS:-}; do
+    for path in "${paths[@]}"; do
         if grep -qaF "$path/" "$work/$1"; then
             echo "$1: names the path $path of the build"
             failed=1
