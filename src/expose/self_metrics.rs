@@ -22,6 +22,8 @@ pub(super) fn used(memory: &Mapped) -> u64 {
     memory.get64(header::INDEX_AT).saturating_add(index).saturating_add(records)
 }
 
+// Not inlined for each family below: the end of a page is not hot.
+#[inline(never)]
 fn gauge<'a>(name: &'a str, help: &'a str, v: f64) -> PlainFamily<'a> {
     PlainFamily { name, help, is_counter: false, samples: vec![(Vec::new(), v)] }
 }
@@ -49,6 +51,7 @@ pub(super) fn page_families<'a>(series: u64, busy: Duration) -> Vec<PlainFamily<
 }
 
 /// A gauge without a sample where the value is not known.
+#[inline(never)]
 fn known<'a>(name: &'a str, help: &'a str, v: Option<f64>) -> PlainFamily<'a> {
     PlainFamily { samples: v.map(|v| (Vec::new(), v)).into_iter().collect(), ..gauge(name, help, 0.0) }
 }

@@ -61,7 +61,7 @@ pub(crate) fn update_by_name<'v, M: FromSeries>(
     Ok(())
 }
 
-/// The family has as many labels, or was registered with them just now.
+/// The family has as many labels.
 #[inline(always)]
 fn series_of<'v, M: FromSeries>(
     family: &FamilyRef,
@@ -87,12 +87,13 @@ fn update_by_name_slow<'v, M: FromSeries>(
     value: &dyn Fn(usize) -> &'v [u8],
     update: &dyn Fn(M),
 ) -> Result<(), Error> {
-    if let Some(addr) = in_another_order(inner, kind, name, count, label, value) {
-        update(M::from_series(Segment { inner }, addr));
+    let addr = if let Some(addr) = in_another_order(inner, kind, name, count, label, value) {
+        addr
     } else {
         let (family, lens) = make(inner, kind, name, count, label)?;
-        update(series_of(&family, lens, count, |i| value(i)));
-    }
+        family.addr(count, &|i| lens.get(i).copied().unwrap_or(0).into(), value)
+    };
+    update(M::from_series(Segment { inner }, addr));
     Ok(())
 }
 

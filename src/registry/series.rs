@@ -28,7 +28,7 @@ impl FamilyRef {
         }
         // As in `look_up`.
         let (name_len, value) = (name_len, value);
-        M::from_series(segment, self.make(hash, count, &name_len, &value))
+        made(segment, self.make(hash, count, &name_len, &value))
     }
 
     /// As [`FamilyRef::find`]: where the series is.
@@ -106,4 +106,12 @@ impl FamilyRef {
             None => self.clear_family(),
         }
     }
+}
+
+/// The handle of a series that was not found, and is made. Inlined, the handle of a histogram is as
+/// large as the search.
+#[cold]
+#[inline(never)]
+fn made<M: FromSeries>(segment: Segment, addr: SeriesAddr) -> M {
+    M::from_series(segment, addr)
 }

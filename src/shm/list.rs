@@ -174,6 +174,7 @@ pub(crate) fn find_or_append<M: Memory>(
 
 /// Does what an announced entry still needs. Any process may call this, any number of times, at any
 /// time.
+#[inline(never)]
 fn help_pending<M: Memory>(index: &Index<'_, M>, list: ListHead, announced: u64, settled: impl Fn(u32, u32)) {
     let memory = index.memory;
     let link = announced as u32;
