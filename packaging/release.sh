@@ -38,7 +38,7 @@ agree() {
     [[ $tagged == no ]] || strict=(--release)
     python3 scripts/versions.py "${strict[@]}"
     if [[ $tagged == yes ]]; then
-        [[ $(git tag --points-at HEAD) == *"v$version"* ]] || die "the commit has no tag v$version"
+        [[ -n $(git tag --points-at HEAD --list "v$version") ]] || die "the commit has no tag v$version"
     fi
     python3 scripts/links.py
     python3 scripts/licences.py
@@ -216,7 +216,9 @@ try() {
     DEBS=$dist/debian MODULES=$dist/debian packaging/test.sh
 }
 
+# And no binary names a folder of this machine.
 sums() {
+    packaging/tests/paths.py "$dist" "$root" "$HOME"
     (cd "$dist" && find . -type f ! -name SHA256SUMS -printf '%P\n' | sort | xargs -d '\n' sha256sum > SHA256SUMS && sha256sum --quiet -c SHA256SUMS)
     (cd "$dist" && find . -type f -printf '%s %P\n' | sort -k 2 | awk '{ printf "%9d kB  %s\n", $1 / 1000, $2 }')
 }
