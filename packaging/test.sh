@@ -42,14 +42,15 @@ inside() { # network or alone, chroot, command...
 
 # The same packages with a later version, as an upgrade has it.
 bump() { # from, to
-    local package tree
+    local package tree version
     mkdir -p "$2"
+    version=$(dpkg-deb -f "$1"/shmetrics_*.deb Version)
     for package in "$1"/*.deb; do
         [[ $package != *-dbgsym_* ]] || continue
         tree=$work/bump
         rm -rf "$tree"
         dpkg-deb -R "$package" "$tree"
-        sed -i -E '/^(Version|Depends):/s/0\.1\.0-1/0.1.0-2/g' "$tree/DEBIAN/control"
+        sed -i -E '/^(Version|Depends):/s/'"${version//./\\.}"'/&.1/g' "$tree/DEBIAN/control"
         dpkg-deb -b -z1 "$tree" "$2" > /dev/null
     done
 }

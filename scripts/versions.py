@@ -58,7 +58,7 @@ def main():
     package = library_package(version)
     if f"\nPackage: {package}\n" not in read("packaging/debian/control"):
         wrong.append(f"packaging/debian/control: the library's soname makes its package {package}")
-    for file in ("packaging/debian/control", "bindings/lua/shmetrics.lua"):
+    for file in ("packaging/debian/control", "packaging/test.sh", "packaging/tests/inside.sh", "docs/install.md", "bindings/lua/shmetrics.lua"):
         named = set(re.findall(r"libshmetrics(?:\.so\.)?([0-9][0-9.]*[0-9]|[0-9])", read(file)))
         if named != {package.removeprefix("libshmetrics")}:
             wrong.append(f"{file}: the library's soname has the version {package.removeprefix('libshmetrics')}, not {named}")

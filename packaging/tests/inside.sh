@@ -142,12 +142,13 @@ END
 
 # Counting goes on while all packages are replaced, and no count is lost.
 upgrade() {
-    local before
+    local before version
+    version=$(dpkg-query -W -f '${Version}' shmetrics)
     python3 writer.py > writer.out 2>&1 &
     before=$!
     for _ in $(seq 600); do ! grep -q started writer.out 2> /dev/null || break; sleep 0.1; done
     get ./newer/*.deb
-    [[ $(dpkg-query -W -f '${Version}' libshmetrics0.1) == 0.1.0-2 ]]
+    [[ $(dpkg-query -W -f '${Version}' shmetrics) == "$version.1" ]]
     touch upgraded
     wait "$before"
     cat writer.out
