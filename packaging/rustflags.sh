@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints the flags of rustc for packages, as CARGO_ENCODED_RUSTFLAGS takes them: rustflags.sh FLAG...
+# Prints rustc's flags for packages, in the form of CARGO_ENCODED_RUSTFLAGS: rustflags.sh FLAG...
 #
 # They replace the folders of this tree and of cargo, so that no file names a path of the build. The
 # caller's own flags follow. In RUSTFLAGS, a folder with a space in its name would be two flags.

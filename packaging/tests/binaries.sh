@@ -3,8 +3,8 @@
 # if Python's extension is linked to one version of Python: binaries.sh FOLDER.
 #
 # The sizes are those of stripped files: 1.2 MB for the library, 6 MB for the command. A static
-# command also has the C library. Files that the folder lacks are not asked for. PATHS names folders,
-# with a colon between them, that no file may name: a build for packages replaces them by
+# command also has the C library. Files that the folder lacks are not asked for. PATHS names
+# folders, with a colon between them, that no file may name: a build for packages replaces them by
 # --remap-path-prefix.
 set -euo pipefail
 folder=${1:?a folder}

@@ -32,7 +32,7 @@ def content(file, work):
     """The bytes of a binary, of whose debug sections none is compressed."""
     copy = work / "plain"
     done = subprocess.run(["objcopy", "--decompress-debug-sections", file, copy], capture_output=True)
-    # objcopy knows the machines that it was made for: the bytes of another's binary are read as they are.
+    # objcopy knows the machines that it was made for. Others' binaries are read as they are.
     return (copy if done.returncode == 0 else file).read_bytes()
 
 
