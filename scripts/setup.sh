@@ -96,14 +96,18 @@ get_packages() {
 }
 
 get_cbindgen() {
-    [[ -x target/tools/bin/cbindgen ]] && return
     if have cbindgen && [[ $(cbindgen --version) == "cbindgen $cbindgen_version" ]]; then
         return
     fi
-    echo "setup: building cbindgen $cbindgen_version"
-    # Not optimised: that would take longer than all its runs.
-    CARGO_PROFILE_DEV_DEBUG=0 cargo install --debug --quiet --locked --version "$cbindgen_version" --root target/tools cbindgen \
-        || echo "skipped: cbindgen $cbindgen_version (cargo install failed)"
+    get_tool cbindgen "$cbindgen_version"
+}
+
+# A program of crates.io. It is not optimised: that would take longer than all its runs.
+get_tool() { # program, version
+    [[ -x target/tools/bin/$1 ]] && return
+    echo "setup: building $1 $2"
+    CARGO_PROFILE_DEV_DEBUG=0 cargo install --debug --quiet --locked --version "$2" --root target/tools "$1" \
+        || echo "skipped: $1 $2 (cargo install failed)"
 }
 
 # A virtual environment. One whose making was interrupted has a Python without pip.
@@ -152,24 +156,6 @@ get_site_generator() {
     }
     target/site-venv/bin/pip install --quiet --disable-pip-version-check -r packaging/site/requirements.txt \
         || echo "skipped: Sphinx (pip install failed)"
-}
-
-get_cargo_deny() {
-    have cargo-deny && return
-    [[ -x target/tools/bin/cargo-deny ]] && return
-    echo "setup: building cargo-deny $deny_version"
-    cargo install --quiet --locked --version "$deny_version" --root target/tools cargo-deny \
-        || echo "skipped: cargo-deny $deny_version (cargo install failed)"
-}
-
-# Compares the crates with the release before; the first release has none.
-get_cargo_semver_checks() {
-    [[ -n $(git tag --list 'v*') ]] || return 0
-    have cargo-semver-checks && return
-    [[ -x target/tools/bin/cargo-semver-checks ]] && return
-    echo "setup: building cargo-semver-checks $semver_checks_version"
-    cargo install --quiet --locked --version "$semver_checks_version" --root target/tools cargo-semver-checks \
-        || echo "skipped: cargo-semver-checks $semver_checks_version (cargo install failed)"
 }
 
 need_packaging_tools() {
@@ -271,8 +257,10 @@ release)
     get_maturin
     get_rust_targets {aarch64,x86_64}-unknown-linux-{gnu,musl}
     get_site_generator
-    get_cargo_deny
-    get_cargo_semver_checks
+    have cargo-deny || get_tool cargo-deny "$deny_version"
+    # It compares with the release before, and the first has none.
+    [[ -z $(git tag --list 'v*' --no-contains HEAD) ]] || have cargo-semver-checks \
+        || get_tool cargo-semver-checks "$semver_checks_version"
     ;;
 nginx)
     need_nginx
