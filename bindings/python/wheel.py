@@ -77,6 +77,12 @@ def record_line(name, data):
     return "%s,sha256=%s,%d\n" % (name, digest, len(data))
 
 
+def without_folder(bill):
+    """maturin's bill of materials without the folder of the build, which is in the identities of the crates of this tree."""
+    ours = re.search(r'path\+(file://[^"#]*)/bindings/python#', bill)
+    return bill.replace(ours[1], "file:///usr/src/shmetrics") if ours else bill
+
+
 def add(wheel, command, notices_file):
     with zipfile.ZipFile(wheel) as archive:
         members = {info.filename: (info, archive.read(info)) for info in archive.infolist()}
@@ -92,6 +98,8 @@ def add(wheel, command, notices_file):
 
     put(COMMAND, pathlib.Path(command).read_bytes(), 0o755)
     put("%s/licenses/%s" % (info, NOTICES), pathlib.Path(notices_file).read_bytes(), 0o644)
+    for name in [name for name in members if name.startswith(info + "/sboms/")]:
+        put(name, without_folder(members[name][1].decode()).encode(), 0o644)
     metadata = members[info + "/METADATA"][1].decode()
     lines = metadata.split("\n")
     last = max(i for i, line in enumerate(lines[: lines.index("")]) if line.startswith("License-File: "))

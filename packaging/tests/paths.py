@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails if a binary of a release names a folder of the build: paths.py DIST FOLDER...
+"""Fails if a binary or a bill of materials of a release names a folder of the build: paths.py DIST FOLDER...
 
 Packages, wheels and tarballs are unpacked. Binaries are all ELF files, debug files too, and archives of object files.
 """
@@ -20,16 +20,17 @@ UNPACK = {
 }
 
 
-def binaries(folder):
+def made(folder):
     for file in sorted(folder.rglob("*")):
         if file.is_file() and not file.is_symlink():
             with file.open("rb") as opened:
-                if opened.read(8).startswith((b"\x7fELF", b"!<arch>\n")):
-                    yield file
+                is_binary = opened.read(8).startswith((b"\x7fELF", b"!<arch>\n"))
+            if is_binary or file.name.endswith(".cdx.json") or file.parent.name == "sboms":
+                yield file
 
 
 def content(file, work):
-    """The bytes of a binary, of whose debug sections none is compressed."""
+    """The bytes of a file. A binary's debug sections are not compressed there."""
     copy = work / "plain"
     done = subprocess.run(["objcopy", "--decompress-debug-sections", file, copy], capture_output=True)
     # objcopy knows the machines that it was made for. Others' binaries are read as they are.
@@ -48,11 +49,11 @@ def main(dist, *folders):
                 subprocess.run(["bash", "-euo", "pipefail", "-c", UNPACK[file.suffix], "unpack", file, work / "files"], check=True)
             else:
                 shutil.copy(file, work / "files")
-            for binary in binaries(work / "files"):
+            for inner in made(work / "files"):
                 read += 1
-                data = content(binary, work)
-                wrong += [f"{file}: {binary.relative_to(work / 'files')} names {folder}/" for folder in folders if f"{folder}/".encode() in data]
-    print("\n".join(wrong) if wrong else f"{read} binaries name no folder of the build")
+                data = content(inner, work)
+                wrong += [f"{file}: {inner.relative_to(work / 'files')} names {folder}/" for folder in folders if f"{folder}/".encode() in data]
+    print("\n".join(wrong) if wrong else f"{read} binaries and bills of materials name no folder of the build")
     return bool(wrong) or not read
 
 
