@@ -164,8 +164,8 @@ impl Stage {
             let kind = map.at("header", "PER_CPU_KIND");
             sound[kind..kind + 4].fill(0);
         }
-        // The first slot's holder lives: he is of another PID namespace, and in the file that
-        // slot's byte is locked. The other slots have no holder.
+        // The holder of the first slot lives: it is in another PID namespace, and the byte of its
+        // slot in the file is locked. The other slots have no holder.
         let slots_at = header(&sound, "SLOTS_AT");
         let count = word(&sound, map.at("header", "SLOTS_HIGH"), 4);
         let mut put = |slot: usize, field, value: &[u8]| {

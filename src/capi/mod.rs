@@ -229,14 +229,14 @@ fn whole_units(seconds: f64, per_second: f64, what: &str) -> Result<u32, shmetri
 /// Runs an update or a look-up, which may not unwind into C. Where such a call needs the system, it
 /// takes its own guard (see [`Undisturbed`]).
 #[inline(always)]
-fn hot<R>(otherwise: R, f: impl FnOnce() -> R) -> R {
-    catch_unwind(AssertUnwindSafe(f)).unwrap_or(otherwise)
+fn hot<R>(fallback: R, f: impl FnOnce() -> R) -> R {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or(fallback)
 }
 
 /// Runs any other call, which may not unwind into C.
-fn guard<R>(otherwise: R, f: impl FnOnce() -> R) -> R {
+fn guard<R>(fallback: R, f: impl FnOnce() -> R) -> R {
     let _undisturbed = Undisturbed::new();
-    hot(otherwise, f)
+    hot(fallback, f)
 }
 
 /// Runs a call that returns a status. A panic becomes a status.

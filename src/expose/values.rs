@@ -118,7 +118,7 @@ pub(super) struct PointsEncoder {
 
 impl PointsEncoder {
     pub(super) fn new(view: View) -> Self {
-        let marks = || view.texts.bucket_labels.clone();
+        let bucket_labels = || view.texts.bucket_labels.clone();
         let family = PointFamily {
             name: view.name(""),
             kind: view.kind,
@@ -128,7 +128,7 @@ impl PointsEncoder {
                 Kind::Histogram | Kind::GaugeHistogram => view.bounds.clone(),
                 _ => Vec::new(),
             },
-            states: if matches!(view.kind, Kind::StateSet | Kind::Enum) { marks() } else { Vec::new() },
+            states: if matches!(view.kind, Kind::StateSet | Kind::Enum) { bucket_labels() } else { Vec::new() },
             is_native: view.native.is_some() && view.kind != Kind::Summary,
         };
         let (observed, each) = (Observed::default(), Vec::new());

@@ -24,8 +24,8 @@ impl Segment {
     /// `None` if there is nothing new.
     ///
     /// Updates and look-ups never fail and never print. A host that wants to know calls this now
-    /// and then, say after each page: each kind of trouble is told once, to one process of all. The
-    /// numbers are on every page.
+    /// and then, say after each page: each kind of warning is given once, to one of all
+    /// processes. The numbers are on every page.
     pub fn next_warning(&self) -> Option<String> {
         let (inner, memory) = (self.inner, &self.inner.memory);
         for (bit, count_at) in KINDS {

@@ -23,7 +23,7 @@
 //!    is placed for both sizes.
 //! 2. Every word of the old table is placed again for the new size, `INDEX_CURSOR` telling how far.
 //! 3. `INDEX_BITS` is raised. Words that an old size placed where the new one would not look, being
-//!    beyond its reach, are stale, which later insertions overwrite.
+//!    beyond its maximum probe distance, are stale, and later insertions overwrite them.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
@@ -39,7 +39,7 @@ const WINDOW: u64 = 1 << 14;
 /// A word that was erased: it leads to nothing, and a probe passes over it.
 const TOMBSTONE: u64 = 0xffff_ffff << 32;
 
-/// Probes this short do not ask for the reach.
+/// Probes this short do not ask for the maximum probe distance.
 const SHORT: u64 = if cfg!(test) { 1 } else { 8 };
 
 #[derive(Clone, Copy)]
@@ -308,14 +308,15 @@ impl<'a, M: Memory> Index<'a, M> {
         // distance from its home in that size. So there are two cases:
         //
         // - The distance is less than the smallest size. Then the word is not stale, whatever the
-        //   reach. This is the place of a helper that has read the sizes before the table doubled,
-        //   and puts its word for the old size after that. Where the word has the same home in both
-        //   sizes it stands as near to it in the new one, perhaps beyond the new size's reach,
-        //   until that same helper, or another, comes by it for the new size and raises the reach.
+        //   maximum probe distance. A helper puts a word there if the helper has read the sizes
+        //   before the table doubled, and places the word for the old size after that. If the word
+        //   has the same home in both sizes, its distance in the new size is the same, and may be
+        //   beyond the new size's maximum, until this helper, or another, comes by the word for the
+        //   new size and raises the maximum.
         // - The distance is at least the smallest size. A helper passes a free word only below the
-        //   reach, so it comes there only if so many words in a row are taken, or were when some
-        //   word was put farther away. At 7/8 full, that is not to be had: in a table of random
-        //   words a run of 4,096 has a probability below 1e-15.
+        //   maximum probe distance, so the helper comes there only if that many words in a row are
+        //   taken, or were taken when some word was put farther away. At 7/8 full this does not
+        //   happen: in a table of random words a run of 4,096 has a probability below 1e-15.
         //
         // What a doubling itself leaves behind is of the second kind. A word has d < old size steps
         // from its home in the old size. Its new home is the same one, and then the word stands at

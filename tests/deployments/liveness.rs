@@ -13,7 +13,7 @@ use crate::harness::*;
 use common::{alarm, attachments, fork, linger, note, pause, samples, text, Child, Directory, Shared};
 
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+enum Opening {
     /// Readable and writable by root alone.
     Private,
     /// And readable by root's group.
@@ -45,14 +45,14 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(kind: Kind) -> Self {
+    fn new(opening: Opening) -> Self {
         let directory = common_ground("liveness");
         let name = directory.name("segment");
         let options = Options::new().max_size(4 << 20);
-        let segment = match kind {
-            Kind::Private => options.name(&name).mode(0o600).open(),
-            Kind::Group => options.name(&name).mode(0o640).open(),
-            Kind::Anonymous => options.anonymous().open(),
+        let segment = match opening {
+            Opening::Private => options.name(&name).mode(0o600).open(),
+            Opening::Group => options.name(&name).mode(0o640).open(),
+            Opening::Anonymous => options.anonymous().open(),
         }
         .unwrap();
         let live = segment.gauge("live", "", GaugeMode::LiveSum).register().unwrap();
@@ -114,12 +114,12 @@ fn values(page: &[u8]) -> [f64; 2] {
 
 /// A worker of a root master updates its gauges under the condition; its death shows on the next
 /// page, before it is reaped.
-fn cell(test: &str, kind: Kind, condition: Condition) {
+fn cell(test: &str, opening: Opening, condition: Condition) {
     if !runs_as_root(test) {
         return;
     }
     for before in [true, false] {
-        let stage = Stage::new(kind);
+        let stage = Stage::new(opening);
         let mut worker = Worker::start(|inside| {
             if before {
                 stage.live.set(1.0);
@@ -170,10 +170,10 @@ fn await_zombie(pid: i32) {
 }
 
 macro_rules! matrix {
-    ($($name:ident: $kind:ident, $condition:ident;)*) => {
+    ($($name:ident: $opening:ident, $condition:ident;)*) => {
         $(#[test]
         fn $name() {
-            cell(stringify!($name), Kind::$kind, $condition);
+            cell(stringify!($name), Opening::$opening, $condition);
         })*
     };
 }
@@ -212,7 +212,7 @@ fn forty_workers_of_nobody_count_and_die_and_leave_nothing_in_the_kernel() {
     }
     // Segments that other programs have left behind have the pids of processes that ended long ago.
     let older: HashSet<i32> = attachments().into_iter().map(|a| a.id).collect();
-    let stage = Stage::new(Kind::Private);
+    let stage = Stage::new(Opening::Private);
     let mut pids = Vec::new();
     for round in 1..=3 {
         let mut workers: Vec<Worker> = (0..40)
@@ -246,7 +246,7 @@ fn a_silent_child_does_not_keep_an_unprivileged_parent_alive() {
     if !runs_as_root("a_silent_child_does_not_keep_an_unprivileged_parent_alive") {
         return;
     }
-    let stage = Stage::new(Kind::Private);
+    let stage = Stage::new(Opening::Private);
     let mut worker = Worker::start(|inside| {
         become_nobody();
         stage.live.set(3.0);
@@ -267,7 +267,7 @@ fn a_child_of_an_unprivileged_worker_counts_for_itself() {
     if !runs_as_root("a_child_of_an_unprivileged_worker_counts_for_itself") {
         return;
     }
-    let stage = Stage::new(Kind::Private);
+    let stage = Stage::new(Opening::Private);
     let mut worker = Worker::start(|inside| {
         change_root(&stage.directory);
         become_nobody();
@@ -297,7 +297,7 @@ fn from_another_pid_namespace_an_unprivileged_death_is_seen() {
     if !runs_as_root("from_another_pid_namespace_an_unprivileged_death_is_seen") {
         return;
     }
-    let stage = Stage::new(Kind::Private);
+    let stage = Stage::new(Opening::Private);
     let mut worker = Worker::start(|inside| {
         if !unshare(libc::CLONE_NEWPID) {
             return inside.say("skipped");
@@ -341,7 +341,7 @@ fn in_another_container_the_death_of_an_unprivileged_worker_is_seen() {
         return;
     }
     for attached_before in [false, true] {
-        let stage = Stage::new(Kind::Private);
+        let stage = Stage::new(Opening::Private);
         let mut worker = Worker::start(|inside| {
             if attached_before {
                 stage.segment.attach_process().unwrap();
@@ -373,7 +373,7 @@ fn what_another_ipc_namespace_hides_counts_as_alive() {
     if !runs_as_root("what_another_ipc_namespace_hides_counts_as_alive") {
         return;
     }
-    let stage = Stage::new(Kind::Private);
+    let stage = Stage::new(Opening::Private);
     let mut worker = Worker::start(|inside| {
         close_descriptors(inside);
         become_nobody();
@@ -392,7 +392,7 @@ fn what_another_ipc_namespace_hides_counts_as_alive() {
 
 #[test]
 fn a_fork_leaves_no_descriptor_in_its_parent_and_one_in_a_silent_child_of_root() {
-    let stage = Stage::new(Kind::Private);
+    let stage = Stage::new(Opening::Private);
     let own = || stage.descriptors();
     let handed = usize::from(common::is_root());
     let child = || {
@@ -412,7 +412,7 @@ fn a_fork_leaves_no_descriptor_in_its_parent_and_one_in_a_silent_child_of_root()
 
 #[test]
 fn forks_of_several_threads_leave_no_descriptor_in_children() {
-    let stage = Stage::new(Kind::Private);
+    let stage = Stage::new(Opening::Private);
     let own = || stage.descriptors();
     // In a process without the threads of other tests.
     let seen = told(|| {
@@ -433,7 +433,7 @@ fn forks_of_several_threads_leave_no_descriptor_in_children() {
 
 #[test]
 fn where_no_way_is_left_updates_are_refused_with_the_reason_and_tried_again() {
-    let stage = Stage::new(Kind::Anonymous);
+    let stage = Stage::new(Opening::Anonymous);
     let mut worker = Worker::start(|inside| {
         close_descriptors(inside);
         let mut calls = opening_calls();
@@ -501,7 +501,7 @@ fn told_of_attach(segment: &Segment) -> String {
 
 #[test]
 fn a_slot_can_be_taken_before_a_filter_denies_everything() {
-    let stage = Stage::new(Kind::Private);
+    let stage = Stage::new(Opening::Private);
     let mut worker = Worker::start(|inside| {
         stage.segment.attach_process().unwrap();
         stage.segment.attach_process().unwrap();
@@ -530,7 +530,7 @@ extern "C" fn update_in_handler(_: i32) {
 /// memory.
 #[test]
 fn the_first_update_may_come_in_a_signal_handler() {
-    let stage = Stage::new(Kind::Anonymous);
+    let stage = Stage::new(Opening::Anonymous);
     let gauge = stage.segment.gauge("state", "", GaugeMode::LiveSum).register().unwrap();
     IN_HANDLER.set(gauge).unwrap();
     for round in 0..100 {
@@ -584,7 +584,7 @@ enum Until {
 /// Each starter forks workers one after another, which are numbered, and notes which of them is
 /// dead. Every second worker drops its privileges before it counts.
 fn pages_beside_short_lives(starters: u64, until: Until) {
-    let stage = Stage::new(Kind::Anonymous);
+    let stage = Stage::new(Opening::Anonymous);
     let all = stage.segment.gauge("all", "", GaugeMode::LiveAll).register().unwrap();
     let words = Shared::new(2 * starters as usize);
     let (begun, dead): (Vec<&AtomicU64>, Vec<&AtomicU64>) = words.chunks(2).map(|pair| (&pair[0], &pair[1])).unzip();
@@ -645,7 +645,7 @@ fn pages_beside_short_lives(starters: u64, until: Until) {
 #[test]
 fn children_forked_while_a_slot_is_taken_do_not_keep_it() {
     for round in 0..30 {
-        let stage = Stage::new(if round % 2 == 0 { Kind::Private } else { Kind::Anonymous });
+        let stage = Stage::new(if round % 2 == 0 { Opening::Private } else { Opening::Anonymous });
         let unprivileged = common::is_root() && round % 3 == 0;
         let mut worker = Worker::start(|inside| {
             if unprivileged {

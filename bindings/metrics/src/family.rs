@@ -33,8 +33,8 @@ pub(crate) struct Definition {
     pub(crate) expire_after: Duration,
 }
 
-/// A metric of the library.
-pub(crate) trait Kind: Metric + Send + Sync + 'static {
+/// A metric of the library that the facade uses.
+pub(crate) trait FacadeMetric: Metric + Send + Sync + 'static {
     const NAME: &'static str;
     fn builder(segment: Segment, definition: &Definition) -> shmetrics::Builder<'_, Self>;
     /// The label that such a family has besides its own.
@@ -43,14 +43,14 @@ pub(crate) trait Kind: Metric + Send + Sync + 'static {
     }
 }
 
-impl Kind for Counter {
+impl FacadeMetric for Counter {
     const NAME: &'static str = "counter";
     fn builder(segment: Segment, definition: &Definition) -> shmetrics::Builder<'_, Self> {
         segment.counter(&definition.name, &definition.help)
     }
 }
 
-impl Kind for Gauge {
+impl FacadeMetric for Gauge {
     const NAME: &'static str = "gauge";
     fn builder(segment: Segment, definition: &Definition) -> shmetrics::Builder<'_, Self> {
         segment.gauge(&definition.name, &definition.help, definition.mode)
@@ -60,7 +60,7 @@ impl Kind for Gauge {
     }
 }
 
-impl Kind for Histogram {
+impl FacadeMetric for Histogram {
     const NAME: &'static str = "histogram";
     fn builder(segment: Segment, definition: &Definition) -> shmetrics::Builder<'_, Self> {
         let mut builder = segment.histogram(&definition.name, &definition.help);
@@ -77,7 +77,7 @@ impl Kind for Histogram {
     }
 }
 
-impl Kind for Summary {
+impl FacadeMetric for Summary {
     const NAME: &'static str = "summary";
     fn builder(segment: Segment, definition: &Definition) -> shmetrics::Builder<'_, Self> {
         let builder = segment.summary(&definition.name, &definition.help).quantiles(&definition.quantiles);
@@ -91,7 +91,7 @@ impl Kind for Summary {
     }
 }
 
-fn register<M: Kind>(segment: Segment, definition: &Definition) -> Result<DynamicFamily<M>, Error> {
+fn register<M: FacadeMetric>(segment: Segment, definition: &Definition) -> Result<DynamicFamily<M>, Error> {
     let labels: Vec<&str> = definition.labels.iter().map(String::as_str).collect();
     M::builder(segment, definition)
         .unit(&definition.unit)
@@ -114,7 +114,7 @@ pub(crate) struct Placed<M> {
     pub(crate) left_out: Vec<String>,
 }
 
-impl<M: Kind> Registered<M> {
+impl<M: FacadeMetric> Registered<M> {
     /// Registers the family, or takes it as it is registered. The differences from what was wanted,
     /// but for labels, come back as sentences.
     pub(crate) fn new(segment: Segment, mut definition: Definition) -> Result<(Self, Vec<String>), Error> {

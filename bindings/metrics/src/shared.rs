@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use metrics::{Key, Unit};
 use shmetrics::{Counter, Gauge, GaugeMode, Histogram, Segment, Summary};
 
-use crate::family::{label_names, Definition, Kind, Registered};
+use crate::family::{label_names, Definition, FacadeMetric, Registered};
 use crate::names;
 use crate::settings::Settings;
 
@@ -59,7 +59,7 @@ pub(crate) struct Shared {
 }
 
 /// Where the families of a kind are.
-pub(crate) trait Stored: Kind {
+pub(crate) trait Stored: FacadeMetric {
     fn families(shared: &Shared) -> &Families<Self>;
 }
 impl Stored for Counter {

@@ -130,10 +130,10 @@ impl OpenMetrics2Encoder {
         if self.view.native.is_some() && !summary {
             native::openmetrics2(&self.observed.sketch, out);
         }
-        let marks = self.view.texts.bucket_labels.iter().map(String::as_str);
+        let bucket_labels = self.view.texts.bucket_labels.iter().map(String::as_str);
         if summary {
             out.extend_from_slice(b",quantile:[");
-            for (i, (quantile, value)) in marks.zip(&self.observed.quantiles).enumerate() {
+            for (i, (quantile, value)) in bucket_labels.zip(&self.observed.quantiles).enumerate() {
                 out.extend_from_slice(if i > 0 { b"," } else { b"" });
                 out.extend_from_slice(quantile.as_bytes());
                 out.push(b':');
@@ -143,7 +143,7 @@ impl OpenMetrics2Encoder {
         } else if !self.view.is_only_native() {
             out.extend_from_slice(b",bucket:[");
             let mut total = 0u64;
-            for (i, (count, bound)) in self.observed.counts.iter().zip(marks.chain(["+Inf"])).enumerate() {
+            for (i, (count, bound)) in self.observed.counts.iter().zip(bucket_labels.chain(["+Inf"])).enumerate() {
                 if i > 0 {
                     out.push(b',');
                 }

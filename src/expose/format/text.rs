@@ -208,13 +208,13 @@ impl TextEncoder {
             (names.family, names.sample) = ("", "");
         }
         head(&view, names.family, names.name, openmetrics, out);
-        let marks = view.texts.bucket_labels.iter().map(String::as_str);
+        let bucket_labels = view.texts.bucket_labels.iter().map(String::as_str);
         let tails: Vec<String> = match view.kind {
             Kind::Histogram | Kind::GaugeHistogram => {
-                marks.chain(["+Inf"]).map(|le| format!("le=\"{le}\"}} ")).collect()
+                bucket_labels.chain(["+Inf"]).map(|le| format!("le=\"{le}\"}} ")).collect()
             }
-            Kind::Summary => marks.map(|q| format!("quantile=\"{q}\"}} ")).collect(),
-            Kind::StateSet | Kind::Enum => marks.map(|state| format!("{}}} ", view.state(state))).collect(),
+            Kind::Summary => bucket_labels.map(|q| format!("quantile=\"{q}\"}} ")).collect(),
+            Kind::StateSet | Kind::Enum => bucket_labels.map(|state| format!("{}}} ", view.state(state))).collect(),
             _ => Vec::new(),
         };
         let counted = matches!(view.kind, Kind::Counter | Kind::Histogram | Kind::Summary);

@@ -66,10 +66,10 @@ fn is_short(record: &Record<'_>, exposition: Exposition) -> bool {
 
 /// From OpenMetrics' canonical numbers to Go's shortest: whole numbers lose their `.0`, and nothing
 /// else is different.
-fn shorten(marks: &mut [String]) {
-    for mark in marks {
-        if mark.ends_with(".0") {
-            mark.truncate(mark.len() - 2);
+fn shorten(bucket_labels: &mut [String]) {
+    for label in bucket_labels {
+        if label.ends_with(".0") {
+            label.truncate(label.len() - 2);
         }
     }
 }

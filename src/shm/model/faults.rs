@@ -32,7 +32,7 @@ pub(super) enum Fault {
     /// The table's size is read once and believed for good.
     OldSize,
     /// So is how far words are from their homes.
-    OldReach,
+    OldMaxProbe,
     /// The swap that puts a word into the index does not publish how far from its home that is.
     RelaxedWord,
     /// The announcement ends first and the index follows.
@@ -91,8 +91,8 @@ pub(super) struct Faulty<'a, M> {
     to_place: RefCell<Vec<(u64, u64, u64)>>,
     /// The table's size at first (`OldSize`).
     bits: u32,
-    /// How far from their homes its words were at first (`OldReach`).
-    reach: u32,
+    /// How far from their homes its words were at first (`OldMaxProbe`).
+    max_probe: u32,
     /// The last announcement seen, and whether the next look is the second one (`HelpersLookOnce`).
     announced: Cell<u64>,
     again: Cell<bool>,
@@ -103,7 +103,7 @@ pub(super) struct Faulty<'a, M> {
 }
 
 /// Of a table that has not doubled.
-const SMALL_REACH: u64 = header::INDEX_MAX_PROBE + 4 * BITS as u64;
+const SMALL_MAX_PROBE: u64 = header::INDEX_MAX_PROBE + 4 * BITS as u64;
 
 fn is_pending(at: u64) -> bool {
     at == FAMILIES.pending || at == SERIES.pending
@@ -133,7 +133,7 @@ impl<'a, M: Memory> Faulty<'a, M> {
             looked_up: RefCell::new((0..words).map(now).collect()),
             to_place: RefCell::default(),
             bits: if fault == Fault::OldSize { inner.load32(header::INDEX_BITS, Acquire) } else { 0 },
-            reach: if fault == Fault::OldReach { inner.load32(SMALL_REACH, Acquire) } else { 0 },
+            max_probe: if fault == Fault::OldMaxProbe { inner.load32(SMALL_MAX_PROBE, Acquire) } else { 0 },
             announced: Cell::new(0),
             again: Cell::new(false),
             state: Cell::new(0),
@@ -205,8 +205,8 @@ impl<M: Memory> Memory for Faulty<'_, M> {
         if self.is(Fault::OldSize) && at == header::INDEX_BITS {
             return self.bits;
         }
-        if self.is(Fault::OldReach) && at == SMALL_REACH {
-            return self.reach;
+        if self.is(Fault::OldMaxProbe) && at == SMALL_MAX_PROBE {
+            return self.max_probe;
         }
         if self.is(Fault::ReadersLookOnce) && is_field(at, entry::STATE) {
             if order == Relaxed {

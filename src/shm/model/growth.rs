@@ -25,16 +25,16 @@ fn hash(i: u64) -> u64 {
 /// What is there when no more may come.
 const FULL: u64 = (7 << MAX_BITS) / 8;
 
-/// The steps, on average, of a probe for what is not in an index that is full. `without_reach`: any
-/// word may be as far from its home as it likes, so none is known to be stale.
-fn steps_to_nothing(without_reach: bool) -> u64 {
+/// The steps, on average, of a probe for what is not in an index that is full.
+/// `without_max_probe`: any word may be any distance from its home, so none is known to be stale.
+fn steps_to_nothing(without_max_probe: bool) -> u64 {
     let mut offsets = vec![header::INDEX_BITS, header::INDEX_TARGET, header::INDEX_CURSOR, header::INDEX_ENTRIES];
     offsets.extend((BITS..=MAX_BITS).map(|bits| header::INDEX_MAX_PROBE + 4 * u64::from(bits)));
     offsets.extend((0..1 << MAX_BITS).map(|i| AT + 8 * i));
     let (words, loads) = (Words::<AtomicU64>::at(offsets, &[]), Cell::new(0));
     words.store32(header::INDEX_BITS, BITS, Relaxed);
     words.store32(header::INDEX_TARGET, BITS, Relaxed);
-    if without_reach {
+    if without_max_probe {
         (BITS..=MAX_BITS).for_each(|bits| words.raise32(header::INDEX_MAX_PROBE + 4 * u64::from(bits), u32::MAX));
     }
     let count = |step: Step| loads.set(loads.get() + u64::from(matches!(step, Step::Load(AT..))));
@@ -45,7 +45,7 @@ fn steps_to_nothing(without_reach: bool) -> u64 {
         index.insert(tag_of(hash(i)), i as u32 + 1);
     }
     assert_eq!(index.bits(), MAX_BITS, "the index has not grown");
-    if !without_reach {
+    if !without_max_probe {
         assert!(!index.has_room() && index.entries() == FULL, "{} of {FULL} are there", index.entries());
         let find = |i: u64| index.find_surely(hash(i), |link| u64::from(link) == i + 1);
         assert!((0..FULL).all(|i| find(i) == Some(i as u32 + 1)), "not all are found");
@@ -56,8 +56,8 @@ fn steps_to_nothing(without_reach: bool) -> u64 {
     loads.get() / probes
 }
 
-fn check(without_reach: bool) {
-    let steps = steps_to_nothing(without_reach);
+fn check(without_max_probe: bool) {
+    let steps = steps_to_nothing(without_max_probe);
     println!("{steps} steps to nothing");
     assert!(steps < FEW, "{steps} steps");
 }

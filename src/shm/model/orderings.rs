@@ -113,7 +113,8 @@ fn two_chains(fault: Fault) {
 fn further_than_any(fault: Fault) {
     let further: Thread = |scene, view, own| scene.insert(view, FAMILIES, SAME_TAG, own, Doubling::No).into_word();
     let there: Thread = |scene, view, own| scene.insert(view, SERIES, NEXT_DOOR, own, Doubling::No).into_word();
-    // By the reach alone, as it is for words that are at least the smallest size from their homes.
+    // By the maximum probe distance alone, as it is for words that are at least the smallest size
+    // from their homes.
     let one = || {
         let mut scene = empty();
         scene.words.min_bits = 0;
@@ -200,7 +201,7 @@ fail! {
     look_up_before_pending: one_key, LookUpBeforePending, "one key has two entries";
     helpers_that_look_once: helping, HelpersLookOnce, "the chain is a ring";
     no_fence: inserting_while_doubling, NoFence, "not in the index";
-    a_reach_believed_for_good: further_than_any, OldReach, "not in the index";
-    unpublished_reach: further_than_any, RelaxedWord, "not in the index";
+    a_max_probe_believed_for_good: further_than_any, OldMaxProbe, "not in the index";
+    unpublished_max_probe: further_than_any, RelaxedWord, "not in the index";
     a_size_believed_for_good: finding_while_doubling, OldSize, "twice";
 }

@@ -105,7 +105,8 @@ impl Stop {
 /// has doubled. A competitor takes that word for stale, and is stopped where it would overwrite
 /// it; meanwhile the helper comes by its own word, for the size that there is now, and is content.
 /// The index still has both words. `doublings`: how often the table doubles while the helper is
-/// stopped. `by_max_probe_alone`: as it would be if every word beyond the reach were stale.
+/// stopped. `by_max_probe_alone`: as it would be if every word beyond
+/// the maximum probe distance were stale.
 fn a_late_helper(doublings: u32, by_max_probe_alone: bool) {
     let mut offsets = vec![header::INDEX_BITS, header::INDEX_TARGET, header::INDEX_CURSOR, header::INDEX_ENTRIES];
     offsets.extend((SMALL..=LARGE).map(|bits| header::INDEX_MAX_PROBE + 4 * u64::from(bits)));

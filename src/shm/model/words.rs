@@ -72,9 +72,9 @@ impl<W: Word> Words<W> {
     /// Words at these offsets, all 0, some of them quiet.
     pub(super) fn at(mut offsets: Vec<u64>, quiet: &[u64]) -> Self {
         offsets.sort_unstable();
-        let reach = header::INDEX_MAX_PROBE..header::LABELS_LEN;
-        let first = offsets.iter().find(|at| reach.contains(at));
-        let min_bits = first.map_or(INDEX_MIN_BITS, |at| ((at - reach.start) / 4) as u32);
+        let max_probes = header::INDEX_MAX_PROBE..header::LABELS_LEN;
+        let first = offsets.iter().find(|at| max_probes.contains(at));
+        let min_bits = first.map_or(INDEX_MIN_BITS, |at| ((at - max_probes.start) / 4) as u32);
         let (quiet, words): (Vec<u64>, Vec<u64>) = offsets.into_iter().partition(|at| quiet.contains(at));
         Words {
             all: words.into_iter().map(|at| (at, W::new(0))).collect(),

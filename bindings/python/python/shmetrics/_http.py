@@ -195,16 +195,16 @@ def status_of(status: Any) -> str:
     return text if len(text) == 3 and text.isascii() and text.isdigit() else "invalid"
 
 
-def _call(f: "Callable[[Any], Any]", context: Any, argument: str, otherwise: str) -> str:
-    """The text of what a function of the application or of its framework returns; ``otherwise`` for
+def _call(f: "Callable[[Any], Any]", context: Any, argument: str, fallback: str) -> str:
+    """The text of what a function of the application or of its framework returns; ``fallback`` for
     ``None``. If the function fails, the request must not.
     """
     try:
         found = f(context)
-        return otherwise if found is None else str(found)
+        return fallback if found is None else str(found)
     except Exception as error:
         warn("the middleware's %s: %r" % (argument, error))
-        return otherwise
+        return fallback
 
 
 def _patterns(excluded: "Union[str, Pattern[str], Iterable[Union[str, Pattern[str]]]]") -> "List[Pattern[str]]":

@@ -199,12 +199,12 @@ impl Drop for Waiting {
 }
 
 /// A page that holds its place until the page is sent or the connection is closed.
-struct Placed {
+struct HeldPage {
     page: Vec<u8>,
-    _held: Arc<(Place, Serving)>,
+    _held: Arc<(RenderSlot, Serving)>,
 }
 
-struct Place {
+struct RenderSlot {
     pages: Arc<Pages>,
     number: u64,
     _permit: OwnedSemaphorePermit,
@@ -213,7 +213,7 @@ struct Place {
 impl Pages {
     /// A place for a page. If all places are taken, the client that has read for the longest time
     /// loses its place, if that time is long.
-    async fn place(self: &Arc<Self>, connection: Clock, wait: Duration) -> Option<Place> {
+    async fn place(self: &Arc<Self>, connection: Clock, wait: Duration) -> Option<RenderSlot> {
         let until = Instant::now() + wait;
         let permit = loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -228,7 +228,7 @@ impl Pages {
         let mut taken = self.taken.lock();
         let number = taken.last_key_value().map_or(0, |(last, _)| last + 1);
         taken.insert(number, (connection, None));
-        Some(Place { pages: Arc::clone(self), number, _permit: permit })
+        Some(RenderSlot { pages: Arc::clone(self), number, _permit: permit })
     }
 }
 
@@ -246,7 +246,7 @@ impl Pages {
     }
 }
 
-impl Place {
+impl RenderSlot {
     /// Notes that the client begins to read.
     fn send(&self) {
         let mut taken = self.pages.taken.lock();
@@ -256,13 +256,13 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for RenderSlot {
     fn drop(&mut self) {
         self.pages.taken.lock().remove(&self.number);
     }
 }
 
-impl AsRef<[u8]> for Placed {
+impl AsRef<[u8]> for HeldPage {
     fn as_ref(&self) -> &[u8] {
         &self.page
     }
@@ -291,7 +291,7 @@ pub(super) async fn metrics(
         let page = wishes.render(page, client)?;
         held.0.send();
         // The task holds the place: if the client leaves, the place is free when the task ends.
-        Ok(Placed { page, _held: Arc::clone(&held) })
+        Ok(HeldPage { page, _held: Arc::clone(&held) })
     });
     let page = match page.await {
         Ok(page) => page,

@@ -73,7 +73,7 @@ const FAMILIES: [(&str, &str); 4] = [
 
 #[derive(Default)]
 pub(super) struct Stats {
-    kinds: Mutex<[Kind; KINDS.len()]>,
+    kinds: Mutex<[EventCount; KINDS.len()]>,
     /// Of the web configuration; `None` without one.
     reload: Mutex<Option<Reload>>,
 }
@@ -87,7 +87,7 @@ struct Reload {
 }
 
 #[derive(Clone, Copy, Default)]
-struct Kind {
+struct EventCount {
     count: u64,
     lines: Limit,
 }

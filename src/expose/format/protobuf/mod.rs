@@ -51,7 +51,7 @@ struct Metrics {
     const_labels: Piece,
     /// Of a histogram, the bounds as fields. Of a summary, the ranks of the quantiles, and the tag
     /// of the value. Of a state set, the labels.
-    marks: Vec<Piece>,
+    bucket_labels: Vec<Piece>,
     /// The bound of the last bucket.
     infinity: Piece,
     /// When the series of this age began, as the contents of a field. Many have the same.
@@ -177,7 +177,7 @@ impl Metrics {
     }
 
     fn new(view: View) -> Self {
-        let marks = match view.kind {
+        let bucket_labels = match view.kind {
             Kind::Histogram | Kind::GaugeHistogram => view.bounds.iter().map(|b| bound(*b)).collect(),
             Kind::Summary => view.bounds.iter().map(|rank| quantile(*rank)).collect(),
             Kind::StateSet | Kind::Enum => {
@@ -208,7 +208,7 @@ impl Metrics {
             names: labels.iter().map(|l| l.name.len() + 16).sum(),
             labels,
             const_labels: Piece::new(&const_labels),
-            marks,
+            bucket_labels,
             infinity: bound(f64::INFINITY),
             began: (u32::MAX, Piece::default()),
             observed: Observed::default(),
@@ -288,12 +288,12 @@ impl Metrics {
     #[inline(never)]
     fn states(&mut self, series: &Series<'_>, out: &mut Vec<u8>) {
         let word = series.states();
-        let marks = std::mem::take(&mut self.marks);
-        for (i, state) in marks.iter().enumerate() {
+        let bucket_labels = std::mem::take(&mut self.bucket_labels);
+        for (i, state) in bucket_labels.iter().enumerate() {
             let on = if self.view.kind == Kind::Enum { word == i as u64 } else { word >> i & 1 == 1 };
             self.value(series, Some(state), f64::from(u8::from(on)), tag::METRIC_GAUGE, out);
         }
-        self.marks = marks;
+        self.bucket_labels = bucket_labels;
     }
 
     /// Appends a metric: its labels, perhaps one more, and what `body` appends, in `room` bytes.
@@ -309,7 +309,7 @@ impl Metrics {
         let text = &series.text;
         let room = room + text.len() + self.names + self.const_labels.len() + more.map_or(0, Piece::len);
         if series.escaped || (series.is_embedded() && text.len() > 0) {
-            return self.metric_slowly(series, more, room, out, body);
+            return self.metric_slow(series, more, room, out, body);
         }
         let mut writer = Writer::new(out, room);
         let metric = writer.open(tag::FAMILY_METRIC);
@@ -352,7 +352,7 @@ impl Metrics {
 
     /// As `metric`, of label text with escapes, or of an overflow series.
     #[cold]
-    fn metric_slowly(
+    fn metric_slow(
         &self,
         series: &Series<'_>,
         more: Option<&Piece>,
@@ -435,11 +435,13 @@ impl Metrics {
                 writer.byte(tag::SUM);
                 writer.eight(sum.to_le_bytes());
                 let mut total = 0u64;
-                for (i, (count, bound)) in counts.iter().zip(self.marks.iter().chain([&self.infinity])).enumerate() {
+                for (i, (count, bound)) in
+                    counts.iter().zip(self.bucket_labels.iter().chain([&self.infinity])).enumerate()
+                {
                     total = total.wrapping_add(*count);
                     let exemplar = exemplars.get(i).and_then(Option::as_ref);
                     // The last bucket is told by the count, unless it has an exemplar.
-                    if summary || only_native || (i == self.marks.len() && exemplar.is_none()) {
+                    if summary || only_native || (i == self.bucket_labels.len() && exemplar.is_none()) {
                         break;
                     }
                     let bucket = writer.open(tag::HISTOGRAM_BUCKET);
@@ -453,7 +455,7 @@ impl Metrics {
                 }
                 writer.piece(&native);
                 if summary {
-                    for (value, rank) in observed.quantiles.iter().zip(&self.marks) {
+                    for (value, rank) in observed.quantiles.iter().zip(&self.bucket_labels) {
                         let quantile = writer.open(tag::SUMMARY_QUANTILE);
                         writer.piece(rank);
                         writer.eight(value.to_le_bytes());
