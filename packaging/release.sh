@@ -253,5 +253,7 @@ for part in "${parts[@]}"; do
     "$part" 2>&1 | tee -a "$work/log"
     echo "   ($((SECONDS - start)) s)"
 done
+echo
+echo "$SECONDS s, $(du -sm dist | cut -f 1) MB in dist/, $(du -sm target | cut -f 1) MB in target/"
 # What is not in dist/ or was not checked.
 grep '^skipped: ' "$work/log" || true
