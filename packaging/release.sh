@@ -79,7 +79,7 @@ semver() {
 }
 
 # What is built from this folder must be the same.
-other=$work/another\ folder,\ whose\ path\ is\ longer
+other=$work/another\ folder\ with\ a\ longer\ path
 other_tree() {
     rm -rf "$other"
     mkdir -p "$other/tree"
