@@ -48,7 +48,10 @@ policy=/usr/sbin/policy-rc.d
 install_packages() {
     local package lost=() lock='' mark="# Of scripts/setup.sh of shmetrics."
     exec {lock}< "${policy%/*}"
-    flock -w 600 "$lock" || true # the setup of another tree may run
+    if ! flock -n "$lock"; then
+        echo "setup: the setup of another tree runs; waiting for it, at most ten minutes"
+        flock -w 600 "$lock" || true
+    fi
     if [[ ! -e $policy ]] || grep -qxF "$mark" "$policy"; then
         trap 'rm -f "$policy"' EXIT
         trap 'exit 130' INT TERM HUP
