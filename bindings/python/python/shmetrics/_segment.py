@@ -27,8 +27,6 @@ _DEFAULT = "default"
 _names: "Dict[str, Optional[str]]" = {}
 #: Exceptions of these modules end a greenlet from outside.
 _GREENLETS = ("eventlet", "gevent", "greenlet")
-
-
 #: Top-level modules whose lines are not the application's.
 _OURS = ("_frozen_importlib", "_frozen_importlib_external", "_shmetrics_hook", "importlib", "prometheus_client", "shmetrics")
 

@@ -72,7 +72,6 @@ def gzip_accepted(accept_encoding_header: str) -> bool:
     return Exposition.accepts_gzip(accept_encoding_header or "")
 
 
-
 #: How many seconds a client has for the TLS handshake and the request, and for everything.
 _REQUEST_SECONDS, _TOTAL_SECONDS = 10.0, 60.0
 #: How many clients are served at a time. A further client replaces one of them.

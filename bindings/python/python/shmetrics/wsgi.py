@@ -22,7 +22,7 @@ class Middleware:
     page).
 
     The label ``endpoint`` is what ``endpoint(environ)`` returns once the application has begun to
-    response. Without that function, it is ``environ["shmetrics.endpoint"]``, which the application
+    respond. Without that function, it is ``environ["shmetrics.endpoint"]``, which the application
     sets. It must be a route and not a path. ``None`` is shown as ``unmatched``. The options are
     those of ``RequestMetrics``: see docs/python.md.
     """

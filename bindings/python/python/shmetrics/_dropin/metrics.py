@@ -201,27 +201,29 @@ def _patch_gauge(Gauge: Any, value_class: ValueClass) -> None:
 def _patch_histogram_and_summary(metrics: Any, Histogram: Any, Summary: Any, value_class: ValueClass) -> None:
     Exemplar: Any = getattr(metrics, "Exemplar", None)
     validate_exemplar: Any = getattr(metrics, "_validate_exemplar", None)
-    histogram_init, histogram_observe = Histogram._metric_init, Histogram.observe
-    summary_init, summary_observe = Summary._metric_init, Summary.observe
+    histogram_observe, summary_observe = Histogram.observe, Summary.observe
 
-    @functools.wraps(histogram_init)
-    def init_histogram(self: Any) -> None:
-        chosen = value_class()
-        value = None
-        if chosen is not None:
-            value = chosen.make(
-                "histogram",
-                self._name,
-                self._labelnames,
-                self._labelvalues,
-                self._documentation,
-                getattr(self, "_unit", ""),
-                self._upper_bounds,
-            )
-        if value is None:
-            histogram_init(self)
-            return
-        _adopt_observer(self, value)
+    def init_of(metric_init: Any) -> Any:
+        @functools.wraps(metric_init)
+        def init(self: Any) -> None:
+            chosen = value_class()
+            value = None
+            if chosen is not None:
+                value = chosen.make(
+                    self._type,
+                    self._name,
+                    self._labelnames,
+                    self._labelvalues,
+                    self._documentation,
+                    getattr(self, "_unit", ""),
+                    getattr(self, "_upper_bounds", None),
+                )
+            if value is None:
+                metric_init(self)
+                return
+            _adopt_observer(self, value)
+
+        return init
 
     @functools.wraps(histogram_observe)
     def observe(self: Any, amount: float, exemplar: Optional[Dict[str, str]] = None) -> None:
@@ -240,24 +242,6 @@ def _patch_histogram_and_summary(metrics: Any, Histogram: Any, Summary: Any, val
         else:
             value.observe(amount)
 
-    @functools.wraps(summary_init)
-    def init_summary(self: Any) -> None:
-        chosen = value_class()
-        value = None
-        if chosen is not None:
-            value = chosen.make(
-                "summary",
-                self._name,
-                self._labelnames,
-                self._labelvalues,
-                self._documentation,
-                getattr(self, "_unit", ""),
-            )
-        if value is None:
-            summary_init(self)
-            return
-        _adopt_observer(self, value)
-
     @functools.wraps(summary_observe)
     def observe_summary(self: Any, amount: float) -> None:
         try:
@@ -267,8 +251,8 @@ def _patch_histogram_and_summary(metrics: Any, Histogram: Any, Summary: Any, val
             return
         value.observe(amount)
 
-    Histogram._metric_init, Histogram.observe = init_histogram, observe
-    Summary._metric_init, Summary.observe = init_summary, observe_summary
+    Histogram._metric_init, Histogram.observe = init_of(Histogram._metric_init), observe
+    Summary._metric_init, Summary.observe = init_of(Summary._metric_init), observe_summary
     Histogram._sum, Histogram._buckets = _NativeView("_sum"), _NativeView("_buckets")
     Summary._sum, Summary._count = _NativeView("_sum"), _NativeView("_count")
 
