@@ -21,8 +21,14 @@ def timed(registry, endpoint="unmatched"):
     return value(registry, "http_request_latency_seconds_count", endpoint=endpoint)
 
 
-def series(registry):
-    return sum(len(family.samples) for family in registry.collect() if family.name.startswith("http_"))
+def responds(body):
+    """A WSGI application whose body this is."""
+
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        return body
+
+    return app
 
 
 def call_wsgi(app, path="/", method="GET", close=True, **environ):

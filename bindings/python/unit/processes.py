@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 
 
@@ -16,3 +17,7 @@ def in_child(f) -> None:
         finally:
             os._exit(status)
     assert os.waitpid(child, 0)[1] == 0
+
+
+#: The same, for programs that import `os`.
+IN_CHILD = inspect.getsource(in_child)

@@ -44,21 +44,27 @@ def test_long_paths_are_shortened():
     assert Segment(name + ".u4294967294").path.endswith("4294967294"), "there is room for a user"
 
 
+@pytest.fixture
+def d(tmp_path):
+    """A directory below the current directory of programs, where its name is `d`."""
+    (tmp_path / "d").mkdir()
+    return tmp_path / "d"
+
+
 def name(path):
     return _directory.claim(str(path)).name
 
 
-def test_gone_is_what_is_seen_to_be_gone(tmp_path, monkeypatch):
-    (tmp_path / "d").mkdir()
-    segment = name(tmp_path / "d")
+def test_gone_is_what_is_seen_to_be_gone(d, tmp_path, monkeypatch):
+    segment = name(d)
     assert not _directory.is_orphaned(segment)
-    (tmp_path / "d" / _directory.MARKER).unlink()
+    (d / _directory.MARKER).unlink()
     assert _directory.is_orphaned(segment), "it was wiped"
-    assert name(tmp_path / "d") != segment and _directory.is_orphaned(segment), "it is another one"
-    segment = name(tmp_path / "d")
-    (tmp_path / "d").rename(tmp_path / "e")
+    assert name(d) != segment and _directory.is_orphaned(segment), "it is another one"
+    segment = name(d)
+    d.rename(tmp_path / "e")
     assert _directory.is_orphaned(segment)
-    (tmp_path / "e").rename(tmp_path / "d")
+    (tmp_path / "e").rename(d)
     assert not _directory.is_orphaned(segment)
     parts = _directory.split(segment)
     elsewhere = "%s:%s.%016x" % (parts.stem, "0" * 16, int(parts.namespace, 16) ^ 1)
@@ -72,18 +78,16 @@ def test_gone_is_what_is_seen_to_be_gone(tmp_path, monkeypatch):
     assert not _directory.is_orphaned("shop") and not _directory.is_orphaned(_directory.PREFIX + ":tmp@zz:1.2")
 
 
-def test_all_ways_to_a_directory_are_one(tmp_path, monkeypatch):
-    (tmp_path / "d").mkdir()
+def test_all_ways_to_a_directory_are_one(d, tmp_path, monkeypatch):
     (tmp_path / "link").symlink_to("d")
     monkeypatch.chdir(tmp_path)
-    assert len({name(p) for p in ("d", "d/", "./link", str(tmp_path / "d"), "link/../d")}) == 1
+    assert len({name(p) for p in ("d", "d/", "./link", str(d), "link/../d")}) == 1
 
 
-def test_a_copy_is_another_directory(tmp_path):
-    (tmp_path / "d").mkdir()
-    first = name(tmp_path / "d")
-    shutil.copytree(tmp_path / "d", tmp_path / "e")
-    (tmp_path / "d").rename(tmp_path / "f")
+def test_a_copy_is_another_directory(d, tmp_path):
+    first = name(d)
+    shutil.copytree(d, tmp_path / "e")
+    d.rename(tmp_path / "f")
     copy = name(tmp_path / "e")
     assert first == name(tmp_path / "f") != copy == name(tmp_path / "e")
     assert _directory.split(first).stem == _directory.split(copy).stem
@@ -98,8 +102,7 @@ print(_directory.claim("d").name)
 
 
 @pytest.mark.parametrize("links", [True, False])
-def test_processes_that_start_at_once_agree(links, tmp_path):
-    (tmp_path / "d").mkdir()
+def test_processes_that_start_at_once_agree(links, d, tmp_path):
     code = RACE if links else RACE.replace("print(", "os.link = None\ndef no(*a, **k): raise PermissionError(1, 'no links')\nos.link = no\nprint(")
     run = [subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(10)]
     for process in run:
@@ -107,36 +110,36 @@ def test_processes_that_start_at_once_agree(links, tmp_path):
         process.stdin.flush()
     names = {process.communicate()[0] for process in run}
     assert len(names) == 1 and names != {b""}
-    assert os.listdir(tmp_path / "d") == [_directory.MARKER]
+    assert os.listdir(d) == [_directory.MARKER]
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"\0" * 5000, b"\nshmetrics-marker 1 default 1 2\n", b"\nshmetrics-marker 1 ../../x 1 2\n"])
-def test_a_damaged_marker_is_made_anew(content, tmp_path):
-    (tmp_path / "d").mkdir()
-    (tmp_path / "d" / _directory.MARKER).write_bytes(content)
+def test_a_damaged_marker_is_made_anew(content, d):
+    (d / _directory.MARKER).write_bytes(content)
     with pytest.raises(_directory.MarkerError, match="damaged"):
-        _directory.find(str(tmp_path / "d"))
-    place = _directory.claim(str(tmp_path / "d"))
-    assert place.problem is None and _directory.find(str(tmp_path / "d")) == (place.name, True)
+        _directory.find(str(d))
+    place = _directory.claim(str(d))
+    assert place.problem is None and _directory.find(str(d)) == (place.name, True)
 
 
-def test_a_directory_that_takes_no_marker(tmp_path, monkeypatch):
+def test_a_directory_that_takes_no_marker(d, monkeypatch):
     def full(descriptor, content):
         raise OSError(28, "No space left on device")
 
-    (tmp_path / "d").mkdir()
     monkeypatch.setattr(_directory.marker, "_write", full)
-    place = _directory.claim(str(tmp_path / "d"))
-    assert "No space left" in place.problem and os.listdir(tmp_path / "d") == []
-    assert _directory.claim(str(tmp_path / "d")).name == place.name
+    place = _directory.claim(str(d))
+    assert "No space left" in place.problem and os.listdir(d) == []
+    assert _directory.claim(str(d)).name == place.name
     held = Segment(place.name)
     monkeypatch.undo()
     monkeypatch.setenv("SHMETRICS_DIR", os.path.dirname(held.path))
-    assert _directory.claim(str(tmp_path / "d")) == (place.name, None, True), "while it is in use"
+    assert _directory.claim(str(d)) == (place.name, None, True), "while it is in use"
 
 
 def test_processes_elsewhere_that_have_a_directory_without_a_marker(tmp_path, monkeypatch):
-    """Their segments are found by the directory's numbers, under any path; one that no process counts in fails the page."""
+    """Their segments are found by the directory's numbers, under any path. One that no process counts
+    in fails the page.
+    """
     real = os.path.realpath(tmp_path)
     numbers = os.stat(real).st_dev, os.stat(real).st_ino
 
@@ -161,9 +164,8 @@ def test_processes_elsewhere_that_have_a_directory_without_a_marker(tmp_path, mo
     assert foreign.is_current
 
 
-def test_a_segment_of_such_a_directory_that_no_process_counts_in(program, tmp_path):
-    (tmp_path / "d").mkdir()
-    real = os.path.realpath(tmp_path / "d")
+def test_a_segment_of_such_a_directory_that_no_process_counts_in(d, program):
+    real = os.path.realpath(d)
     stem, namespace = _directory.stem_of("/other"), "%016x" % 1
     numbers = os.stat(real).st_dev, os.stat(real).st_ino
     program("from shmetrics import Segment; Segment('%s:%s.%s')" % (stem, _directory.identity_without_marker(namespace, numbers, stem), namespace))
@@ -173,12 +175,11 @@ def test_a_segment_of_such_a_directory_that_no_process_counts_in(program, tmp_pa
 
 
 @pytest.mark.parametrize("numbers", [0, 1, 2])
-def test_every_version_finds_its_own_entries_in_the_marker(numbers, tmp_path, monkeypatch):
+def test_every_version_finds_its_own_entries_in_the_marker(numbers, d, monkeypatch):
     """Entries had no time before 0.18, and no help before 0.16."""
     monkeypatch.setattr(_directory.marker, "_note_values", lambda: numbers)
-    (tmp_path / "d").mkdir()
-    name(tmp_path / "d")
-    data = (tmp_path / "d" / _directory.MARKER).read_bytes()
+    name(d)
+    data = (d / _directory.MARKER).read_bytes()
     used, at, keys = struct.unpack_from("i", data)[0], 8, []
     while at < used:
         (length,) = struct.unpack_from("i", data, at)
@@ -189,10 +190,9 @@ def test_every_version_finds_its_own_entries_in_the_marker(numbers, tmp_path, mo
     assert at == used and [len(key) for key in keys] == [4] * bool(numbers)
 
 
-def test_the_marker_is_an_empty_file_of_prometheus_client(program, tmp_path):
-    (tmp_path / "d").mkdir()
+def test_the_marker_is_an_empty_file_of_prometheus_client(d, program):
     program(COUNT, PROMETHEUS_MULTIPROC_DIR="d")
-    (marker,) = (tmp_path / "d").iterdir()
+    (marker,) = d.iterdir()
     assert marker.stat().st_mode & 0o777 == 0o644
     note = program(
         """
@@ -207,11 +207,10 @@ print(generate_latest(registry).decode())
         PROMETHEUS_MULTIPROC_DIR="d",
         SHMETRICS_PYTHON="0",
     )
-    assert 'shmetrics_segment_not_read{segment="%s"} 1.0' % _directory.stem_of(str(tmp_path / "d")) in note and "mine_total 1.0" in note
+    assert 'shmetrics_segment_not_read{segment="%s"} 1.0' % _directory.stem_of(str(d)) in note and "mine_total 1.0" in note
 
 
-def test_restarts_go_on(program, tmp_path):
-    (tmp_path / "d").mkdir()
+def test_restarts_go_on(d, program):
     assert [program(COUNT, PROMETHEUS_MULTIPROC_DIR="d") for _ in range(3)] == ["1.0\n", "2.0\n", "3.0\n"]
 
 
@@ -227,16 +226,14 @@ def test_a_directory_that_is_made_again_begins_anew(program, tmp_path, shm):
 
 
 @pytest.mark.parametrize("wipe", ["rm -rf d; mkdir d", "rm -rf d/*", "rm d/*.db", "find d -type f -delete"])
-def test_wiping_as_people_do_begins_anew(wipe, program, tmp_path, shm):
-    (tmp_path / "d").mkdir()
+def test_wiping_as_people_do_begins_anew(wipe, d, program, tmp_path, shm):
     for _ in range(3):
         assert program(COUNT, PROMETHEUS_MULTIPROC_DIR="d") == "1.0\n"
         subprocess.run(wipe, shell=True, check=True, cwd=tmp_path)
     assert len(os.listdir(shm)) == 1
 
 
-def test_a_wipe_under_running_processes_waits_for_their_end(program, tmp_path):
-    (tmp_path / "d").mkdir()
+def test_a_wipe_under_running_processes_waits_for_their_end(d, program, tmp_path):
     held = subprocess.Popen(
         [sys.executable, "-c", COUNT + "sys.stdout.flush(); input()"],
         cwd=tmp_path,
@@ -245,9 +242,9 @@ def test_a_wipe_under_running_processes_waits_for_their_end(program, tmp_path):
         stdout=subprocess.PIPE,
     )
     assert held.stdout.readline() == b"1.0\n"
-    (tmp_path / "d" / _directory.MARKER).unlink()
+    (d / _directory.MARKER).unlink()
     assert program(COUNT, PROMETHEUS_MULTIPROC_DIR="d") == "2.0\n", "they are not torn apart"
-    assert os.listdir(tmp_path / "d") == []
+    assert os.listdir(d) == []
     held.communicate(b"\n")
     assert program(COUNT, PROMETHEUS_MULTIPROC_DIR="d") == "1.0\n"
 
@@ -278,8 +275,7 @@ def test_of_unused_segments_of_one_path_the_newest_stay(tmp_path, shm):
 
 
 @pytest.mark.parametrize("variable", ["PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"])
-def test_paths_as_people_write_them(variable, program, tmp_path):
-    (tmp_path / "d").mkdir()
+def test_paths_as_people_write_them(variable, d, program):
     code = COUNT.replace("MultiProcessCollector(registry)", "MultiProcessCollector(registry, path=PATH)")
     code = code.replace("registry = ", "import os\nfor PATH in (None, 'd', 'd/', './d', os.path.abspath('d')):\n registry = ")
     code = code.replace("\nMultiProcess", "\n MultiProcess").replace("\nprint", "\n print")
@@ -288,17 +284,15 @@ def test_paths_as_people_write_them(variable, program, tmp_path):
         assert program(code, **{variable: "d/"}, **segment) == "2.0\n" * 5
 
 
-def test_a_program_that_changes_its_directory(program, tmp_path):
-    (tmp_path / "d").mkdir()
-    changed = COUNT.replace("registry = ", "import os\nos.chdir('/')\nregistry = ").replace("(registry)", "(registry, path='%s')" % (tmp_path / "d"))
+def test_a_program_that_changes_its_directory(d, program):
+    changed = COUNT.replace("registry = ", "import os\nos.chdir('/')\nregistry = ").replace("(registry)", "(registry, path='%s')" % d)
     assert program(changed, PROMETHEUS_MULTIPROC_DIR="d") == "1.0\n"
-    assert program(changed.replace(str(tmp_path / "d"), "d").replace("os.chdir('/')", "os.chdir('/tmp')"), status=1, PROMETHEUS_MULTIPROC_DIR="d")
+    assert program(changed.replace(str(d), "d").replace("os.chdir('/')", "os.chdir('/tmp')"), status=1, PROMETHEUS_MULTIPROC_DIR="d")
 
 
-def test_a_segment_in_use_stays(program, tmp_path, shm):
-    (tmp_path / "d").mkdir()
-    used = Segment(name(tmp_path / "d"))
-    shutil.rmtree(tmp_path / "d")
+def test_a_segment_in_use_stays(d, program, tmp_path, shm):
+    used = Segment(name(d))
+    shutil.rmtree(d)
     (tmp_path / "e").mkdir()
     program(COUNT, PROMETHEUS_MULTIPROC_DIR="e")
     assert used.is_current and len(os.listdir(shm)) == 2
@@ -323,15 +317,13 @@ for _ in range(5):
     assert os.listdir(shm) == []
 
 
-def test_the_variable_may_name_the_segment(program, tmp_path, shm):
-    (tmp_path / "d").mkdir()
+def test_the_variable_may_name_the_segment(d, program, shm):
     program(COUNT, PROMETHEUS_MULTIPROC_DIR="d", SHMETRICS_SEGMENT="shop")
-    assert os.listdir(shm) == ["shmetrics-shop"] and os.listdir(tmp_path / "d") == []
+    assert os.listdir(shm) == ["shmetrics-shop"] and os.listdir(d) == []
     assert program("import shmetrics\nprint(shmetrics.REGISTRY.get_sample_value('c_total'))", SHMETRICS_SEGMENT="shop") == "1.0\n"
 
 
-def test_native_metrics_are_in_the_same_segment(program, tmp_path):
-    (tmp_path / "d").mkdir()
+def test_native_metrics_are_in_the_same_segment(d, program):
     program(COUNT + 'import shmetrics\nprint(shmetrics.Counter("c", "help").get())', PROMETHEUS_MULTIPROC_DIR="d")
     out = program("import shmetrics\nshmetrics.Counter('c', 'help').inc()\nprint(shmetrics.Counter('c', 'x').get())",
                   PROMETHEUS_MULTIPROC_DIR="d")
@@ -364,9 +356,6 @@ class TestRun:
             command = [RUN, sys.executable, "-c", COUNT]
             assert subprocess.check_output(command, cwd=tmp_path / place / "current") == b"1.0\n"
         assert len(os.listdir(shm)) == 2
-
-    def test_keeps_if_told(self, program):
-        assert [self.run(program, COUNT, "--keep") for _ in range(2)] == ["1.0\n", "2.0\n"]
 
     def test_keeps_while_somebody_is_there(self, program, tmp_path):
         self.run(program)
@@ -401,7 +390,9 @@ class TestRun:
 
     @pytest.mark.parametrize("name", ["a b", "", ".", "no/tmpfs"])
     def test_wrong_names(self, name, program, shm):
-        """An error of the command line; in the environment a warning, and counters begin at 0 all the same."""
+        """On the command line an error; in the environment a warning, and counters begin at 0 all the
+        same.
+        """
         assert "--segment" in self.run(program, COUNT, "--segment", name, status=2) and os.listdir(shm) == []
         assert [self.run(program, SHMETRICS_SEGMENT=name) for _ in range(2)] == ["1.0\n", "1.0\n"]
 
@@ -413,15 +404,14 @@ class TestRun:
         assert len(os.listdir(shm)) == 2
 
 
-def test_name_and_page_from_the_shell(program, tmp_path):
-    (tmp_path / "d").mkdir()
+def test_name_and_page_from_the_shell(d, program, tmp_path):
     shell = (sys.executable, "-m", "shmetrics")
     assert "nothing has counted" in program("d", arguments=(*shell, "render"), status=1)
     before = program("d", arguments=(*shell, "name"))
     program(COUNT, PROMETHEUS_MULTIPROC_DIR="d")
-    assert program("d", arguments=(*shell, "name")) == before == name(tmp_path / "d") + "\n"
+    assert program("d", arguments=(*shell, "name")) == before == name(d) + "\n"
     assert "c_total 1\n" in program("render", arguments=shell, PROMETHEUS_MULTIPROC_DIR="d")
-    (tmp_path / "d" / "counter_7.db").write_bytes(b"")
+    (d / "counter_7.db").write_bytes(b"")
     told = subprocess.run([*shell, "render", "d"], cwd=tmp_path, capture_output=True, text=True)
     assert told.returncode == 0 and "not on this page: " in told.stderr and "counter_7.db" in told.stderr
     assert "shmetrics-default" in program("render", arguments=shell, status=1)

@@ -6,7 +6,7 @@ import asyncio
 import io
 
 import pytest
-from middlewares import call_wsgi, in_progress, series, timed, total
+from middlewares import in_progress, timed, total
 
 import shmetrics.django
 
@@ -96,25 +96,6 @@ class TestDjango:
             assert b"".join(response.streaming_content) == body
             response.close()
             assert timed(registry, path) == 1 and in_progress(registry) == 0
-
-    def test_scanners_make_no_series(self, django, registry):
-        django()
-        from django.core.handlers.wsgi import WSGIHandler
-        from django.test import RequestFactory
-
-        # Without Django's test client, which takes most of the time.
-        handler, environ = WSGIHandler(), RequestFactory()._base_environ()
-        environ = {key: value for key, value in environ.items() if key not in ("PATH_INFO", "REQUEST_METHOD")}
-
-        def scan(first, count):
-            for i in range(first, first + count):
-                call_wsgi(handler, "/%d/x%d" % (i, i), "M%d" % i if i % 2 else "GET", **environ)
-                call_wsgi(handler, "/items/x%d" % i, **environ)
-
-        scan(0, 20)
-        before = series(registry)
-        scan(1000, 5000)
-        assert series(registry) == before
 
     def test_answers_of_other_middlewares(self, django, registry):
         client = django(middleware=[__name__ + ".denies"])

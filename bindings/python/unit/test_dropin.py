@@ -1,4 +1,6 @@
-"""The drop-in beyond what prometheus_client's own tests look at: each program starts with the hook that is installed."""
+"""The drop-in beyond what prometheus_client's own tests look at: each program starts with the hook
+that is installed.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ import os
 import sys
 
 import pytest
+from processes import IN_CHILD
 
 BEGIN = """
 import os, warnings
@@ -17,16 +20,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 registry = CollectorRegistry()
 MultiProcessCollector(registry)
 value = registry.get_sample_value
-def in_child(f):
-    child = os.fork()
-    if child == 0:
-        try:
-            f()
-            os._exit(0)
-        finally:
-            os._exit(1)
-    assert os.waitpid(child, 0)[1] == 0
-"""
+""" + IN_CHILD
 
 
 @pytest.fixture
@@ -43,7 +37,8 @@ def dropin(program, tmp_path):
     return run
 
 
-def test_what_was_lost_works(dropin):
+def test_what_files_do_not_keep(dropin):
+    """Exemplars, units, infos and enums, which prometheus_client leaves out in multiprocess mode."""
     dropin(
         """
 c = Counter("c", "help", ["a"], unit="bytes")
@@ -287,7 +282,9 @@ assert "d_total 1.0" in generate_latest(registry).decode() and value("c_total") 
 
 
 def test_a_native_metric_is_not_replaced_in_its_own_process(dropin):
-    """Where the same program has a metric of the native API by that name: one of an earlier start is replaced."""
+    """Where the same program has a metric of the native API by that name. One of an earlier start is
+    replaced.
+    """
     out = dropin(
         """
 import shmetrics
@@ -334,7 +331,7 @@ def test_switched_off(switch, program, tmp_path):
 
 @pytest.mark.parametrize("remove", ["del os.environ['PROMETHEUS_MULTIPROC_DIR']", "os.environ['PROMETHEUS_MULTIPROC_DIR'] = ''", "os.environ.clear()"])
 def test_a_variable_that_is_removed_by_the_program(remove, dropin):
-    """As from the environment of its children. prometheus_client goes on with the files that it has open."""
+    """To hide it from its children. prometheus_client goes on with the files that it has open."""
     dropin(
         """
 c = Counter("c", "help", ["a"])
@@ -404,7 +401,9 @@ assert os.listdir("later") == ["gauge_max_shmetrics.db"]
 
 
 def test_values_that_are_asked_for_by_hand(program, tmp_path, shm):
-    """As prometheus_client's own tests do, in a process that is not in multiprocess mode when it imports the package."""
+    """As prometheus_client's own tests do, in a process that is not in multiprocess mode when it
+    imports the package.
+    """
     (tmp_path / "later").mkdir()
     program(
         """

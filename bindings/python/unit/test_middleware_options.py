@@ -9,7 +9,7 @@ import re
 import warnings
 
 import pytest
-from middlewares import call_asgi, call_wsgi, total, value
+from middlewares import call_asgi, call_wsgi, responds, total, value
 
 import shmetrics.aiohttp
 import shmetrics.asgi
@@ -111,13 +111,9 @@ class TestArguments:
             def __str__(self):
                 raise RuntimeError("no text")
 
-        def app(environ, start_response):
-            start_response("200 OK", [])
-            return [b""]
-
         for returned, endpoint, label in [(None, "unmatched", ""), (7, "7", "7"), (Fails(), "unmatched", "")]:
             options = {"endpoint": lambda environ: returned, "labels": {"tenant": lambda environ: returned}}
-            wrapped = shmetrics.wsgi.instrument(app, "shop", registry=registry, **options)
+            wrapped = shmetrics.wsgi.instrument(responds([b""]), "shop", registry=registry, **options)
             before = total_with(registry, endpoint, label)
             with warnings.catch_warnings(record=True) as said:
                 warnings.simplefilter("always")
@@ -127,13 +123,8 @@ class TestArguments:
 
     def test_series_are_limited(self, registry):
         """A function of the application that makes a label of each path does not fill the segment."""
-
-        def app(environ, start_response):
-            start_response("200 OK", [])
-            return [b""]
-
         limited = shmetrics.wsgi.instrument(
-            app, "shop", registry=registry, endpoint=lambda environ: environ["PATH_INFO"], max_series=5
+            responds([b""]), "shop", registry=registry, endpoint=lambda environ: environ["PATH_INFO"], max_series=5
         )
         for i in range(8):
             call_wsgi(limited, "/%d" % i)
@@ -153,12 +144,9 @@ class TestArguments:
         def fails(_):
             raise RuntimeError("no")
 
-        def app(environ, start_response):
-            start_response("200 OK", [])
-            return [b"x"]
-
+        options = {"endpoint": fails, "labels": {"tenant": fails}}
         with pytest.warns(shmetrics.SegmentWarning, match="endpoint|labels"):
-            wrapped = shmetrics.wsgi.instrument(app, "shop", registry=registry, endpoint=fails, labels={"tenant": fails})
+            wrapped = shmetrics.wsgi.instrument(responds([b"x"]), "shop", registry=registry, **options)
             call_wsgi(wrapped)
         assert call_wsgi(wrapped) == b"x"
         assert value(registry, "http_requests_total", method="GET", endpoint="unmatched", http_status="200", tenant="") == 2

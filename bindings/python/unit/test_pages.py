@@ -234,31 +234,31 @@ print(pids() == [str(os.getpid())])
 # page.
 
 
+def varint(of: bytes, at: int) -> "tuple[int, int]":
+    """A number, and where it ends."""
+    n = shift = 0
+    while True:
+        byte = of[at]
+        at += 1
+        n |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            return n, at
+
+
 def fields(message: bytes) -> "dict[int, list]":
     """The fields of a protobuf message: numbers, or bytes."""
     found: "dict[int, list]" = {}
     at = 0
-
-    def varint() -> int:
-        nonlocal at
-        n = shift = 0
-        while True:
-            byte = message[at]
-            at += 1
-            n |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return n
-
     while at < len(message):
-        key = varint()
+        key, at = varint(message, at)
         if key & 7 == 0:
-            value = varint()
+            value, at = varint(message, at)
         elif key & 7 == 1:
             value = struct.unpack_from("<d", message, at)[0]
             at += 8
         else:
-            length = varint()
+            length, at = varint(message, at)
             value = message[at : at + length]
             at += length
             assert len(value) == length
@@ -270,14 +270,7 @@ def messages(page: bytes) -> "dict[str, dict]":
     """The families of a page in protobuf, by name: its parts, but for the times when series began."""
     found, at = {}, 0
     while at < len(page):
-        n = shift = 0
-        while True:
-            byte = page[at]
-            at += 1
-            n |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                break
+        n, at = varint(page, at)
         family = fields(page[at : at + n])
         at += n
         name = family[1][0].decode()

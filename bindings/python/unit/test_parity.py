@@ -8,13 +8,12 @@ import copy
 import inspect
 import json
 import math
-import os
 import pickle
 import sys
 import threading
 
 import pytest
-from processes import in_child
+from processes import IN_CHILD, in_child
 
 import shmetrics
 from shmetrics import CollectorRegistry, Counter, Enum, Gauge, Histogram, Info, Summary
@@ -34,7 +33,13 @@ def samples(of=None):
     return sorted(s for s in found if not s[0].endswith("_created"))
 def show(what):
     print(json.dumps(what))
-"""
+""" + IN_CHILD
+
+
+@pytest.fixture
+def dropin(program, tmp_path):
+    """Runs a program with the drop-in."""
+    return lambda code: program(BEGIN + code, PROMETHEUS_MULTIPROC_DIR=str(tmp_path))
 
 
 @pytest.fixture
@@ -115,11 +120,10 @@ show([(s[0], str(s[1]), s[2]) for s in samples(r)])
     assert ours == peers
 
 
-def test_lone_surrogates_are_replaced(program, tmp_path):
+def test_lone_surrogates_are_replaced(dropin):
     """prometheus_client fails the whole page."""
-    program(
-        BEGIN
-        + """
+    dropin(
+        """
 c = Counter("c", "help \\udcff", ["a"])
 c.labels("x\\udcff").inc()
 c.labels(a="x\\udcff").inc()
@@ -136,8 +140,7 @@ assert 'c_total{a="x\\ufffd' in page and page.count("c_total{") == 1, page
 assert "2.0\\n" in page and "h_bucket{" in page and "i_info{" in page and "\\ng{" in page and "\\ne{" in page
 c.remove("x\\udcff")
 assert b"c_total{" not in generate_latest(r)
-""",
-        PROMETHEUS_MULTIPROC_DIR=str(tmp_path),
+"""
     )
 
 
@@ -187,13 +190,13 @@ def test_label_names_are_a_set(package, program, tmp_path):
         assert found[name] == value, (name, found)
 
 
-def test_removal_with_labels_in_another_order(program, tmp_path):
-    program(
-        BEGIN
-        + """
+def test_removal_with_labels_in_another_order(dropin):
+    dropin(
+        """
 c = Counter("c", "help", ["a", "b"])
 c.labels("1", "2").inc()
-def child():
+@in_child
+def removes():
     other = Counter("c", "help", ["b", "a"], registry=None)
     other.labels("2", "1").inc()
     assert samples() == [("c_total", [("a", "1"), ("b", "2")], 2.0)], samples()
@@ -202,18 +205,9 @@ def child():
     other.labels(a="1", b="2").inc()
     other.remove_by_labels({"b": "2"})
     assert samples() == []
-pid = os.fork()
-if pid == 0:
-    try:
-        child()
-        os._exit(0)
-    finally:
-        os._exit(1)
-assert os.waitpid(pid, 0)[1] == 0
 c.labels("1", "2").inc(5)
 assert samples() == [("c_total", [("a", "1"), ("b", "2")], 5.0)], samples()
-""",
-        PROMETHEUS_MULTIPROC_DIR=str(tmp_path),
+"""
     )
 
 
@@ -318,22 +312,16 @@ def test_an_enum_that_another_process_removed(registry):
     assert registry.get_sample_value("e", {"a": "x", "e": "off"}) == 1
 
 
-def test_an_enum_that_another_process_removed_in_the_drop_in(program, tmp_path):
-    program(
-        BEGIN
-        + """
+def test_an_enum_that_another_process_removed_in_the_drop_in(dropin):
+    dropin(
+        """
 e = Enum("e", "help", ["a"], states=["on", "off"])
 e.labels("x").state("off")
-pid = os.fork()
-if pid == 0:
-    e.clear()
-    os._exit(0)
-os.waitpid(pid, 0)
+in_child(e.clear)
 assert samples() == []
 e.labels(a="x").state("off")
 assert ("e", [("a", "x"), ("e", "off")], 1.0) in samples()
-""",
-        PROMETHEUS_MULTIPROC_DIR=str(tmp_path),
+"""
     )
 
 
@@ -525,9 +513,9 @@ def test_a_timer_of_several_threads(registry):
     thread = threading.Thread(target=work)
     thread.start()
     assert entered.wait(120)
+    assert timer.__enter__() is timer, "while the thread is in observe()"
     go_on.set()
-    with timer as same:
-        assert same is timer
+    timer.__exit__(None, None, None)
     thread.join()
     assert errors == [] and registry.get_sample_value("h_count") == 2 and timer.duration >= 0
 
@@ -545,12 +533,11 @@ def test_labels_of_a_timer(registry):
     assert registry.get_sample_value("h_count", {"a": "x"}) == 1
 
 
-def test_an_exemplar_whose_destructor_counts(program, tmp_path):
+def test_an_exemplar_whose_destructor_counts(dropin):
     """It was dropped under the lock of the value that its destructor asked for."""
-    program(
+    dropin(
         """
-import faulthandler; faulthandler.dump_traceback_later(20, exit=True)
-from prometheus_client import Counter, Histogram
+import faulthandler; faulthandler.dump_traceback_later(240, exit=True)
 c, h = Counter("c", "help"), Histogram("h", "help")
 class Counting(str):
     def __del__(self):
@@ -561,29 +548,22 @@ for _ in range(5):
     c.inc(1, {"trace": Counting("x")})
     h.observe(0.03, {"trace": Counting("y")})
     c._value.set_exemplar(None)
-""",
-        PROMETHEUS_MULTIPROC_DIR=str(tmp_path),
+"""
     )
 
 
-def test_children_that_others_remove_are_not_kept(program, tmp_path):
-    program(
-        BEGIN
-        + """
+def test_children_that_others_remove_are_not_kept(dropin):
+    dropin(
+        """
 import gc, weakref
 c = Counter("c", "help", ["a"])
 kept = [weakref.ref(c.labels(str(i))) for i in range(1023)]
-pid = os.fork()
-if pid == 0:
-    c.clear()
-    os._exit(0)
-os.waitpid(pid, 0)
+in_child(c.clear)
 for i in range(1100):
     c.labels("new %d" % i)
 gc.collect()
 assert sum(child() is not None for child in kept) == 0
-""",
-        PROMETHEUS_MULTIPROC_DIR=str(tmp_path),
+"""
     )
 
 

@@ -1,4 +1,5 @@
-"""Code of the application that runs inside of ours: warnings, log handlers, signal handlers, destructors, comparisons.
+"""Code of the application that runs inside of ours: warnings, log handlers, signal handlers,
+destructors, comparisons.
 
 Nothing of ours is locked meanwhile, so it may count; and whatever it raises, the metric is there.
 """
@@ -36,16 +37,24 @@ def value(name, **labels):
 #: The program ends, in a stack of each thread, where it would hang.
 WATCHDOG = "import faulthandler\nfaulthandler.dump_traceback_later(240, exit=True)\n"
 NOWHERE = {"SHMETRICS_DIR": "/nowhere/at/all"}
-kinds = pytest.mark.parametrize("kind", ["native", "dropin"])
+settings = pytest.mark.parametrize("settings", [{}, NOWHERE], ids=["", "without a segment"])
 
 
-def test_log_handlers_may_count(program):
+@pytest.fixture(params=BEGIN)
+def run(request, program):
+    """Runs a program with the native metrics, and with the drop-in."""
+    return lambda code, **environment: program(WATCHDOG + BEGIN[request.param] + code, **environment)
+
+
+@pytest.fixture
+def native(program):
+    return lambda code, **environment: program(WATCHDOG + BEGIN["native"] + code, **environment)
+
+
+def test_log_handlers_may_count(run):
     """Where the first segment cannot be had, and where a metric is refused."""
-    for kind in BEGIN:
-        out = program(
-            WATCHDOG
-            + BEGIN[kind]
-            + """
+    out = run(
+        """
 warnings.simplefilter("always")
 class Handler(logging.Handler):
     def emit(self, record):
@@ -59,9 +68,9 @@ logging.captureWarnings(True)
 Counter("first", "Help.").inc()
 print(value("first_total"), len(made), value("logged_0_total"))
 """,
-            **NOWHERE,
-        )
-        assert out == "1.0 1 1.0\n"
+        **NOWHERE,
+    )
+    assert out == "1.0 1 1.0\n"
 
 
 RAISING = [
@@ -74,19 +83,16 @@ RAISING = [
 ]
 
 
-@kinds
-def test_what_shows_warnings_may_raise(kind, program):
-    for shows in ("showwarning", "log"):
-        out = program(
-            WATCHDOG
-            + BEGIN[kind]
-            + """
+@pytest.mark.parametrize("shows", ["showwarning", "log"])
+def test_what_shows_warnings_may_raise(shows, run):
+    out = run(
+        """
 kinds = [%s]
 def showwarning(*_, **__):
     told.append(1)
     raise kinds[0]("shown")
 told = []
-if sys.argv[-1] == "showwarning" or SHOWS == "showwarning":
+if %r == "showwarning":
     warnings.showwarning = showwarning
 else:
     class Handler(logging.Handler):
@@ -101,17 +107,16 @@ for kind in kinds:
     kinds[0] = kind
     _segment.warn("once more")
 print(value("first_total"), len(told))
-""".replace("SHOWS", repr(shows))
-            % ", ".join(RAISING),
-            **NOWHERE,
-        )
-        assert out == "1.0 %d\n" % (len(RAISING) + 1)
+"""
+        % (", ".join(RAISING), shows),
+        **NOWHERE,
+    )
+    assert out == "1.0 %d\n" % (len(RAISING) + 1)
 
 
-def test_the_users_interrupt_is_not_swallowed(program):
-    program(
-        BEGIN["native"]
-        + """
+def test_the_users_interrupt_is_not_swallowed(native):
+    native(
+        """
 def showwarning(*_, **__):
     raise KeyboardInterrupt
 warnings.showwarning = showwarning
@@ -126,37 +131,24 @@ sys.exit(2)
     )
 
 
-# Called in the middle of our code, as a signal handler may be.
-INSIDE = """
-def inside(frame, event, argument):
-    if event == "call" and frame.f_code.co_name == WHERE and not inside.times:
-        inside.times += 1
-        sys.settrace(None)
-        ACT()
-    return inside
-inside.times = 0
-"""
-
-
-@kinds
-@pytest.mark.parametrize("where", ["open_or_fall_back", "open_of_directory", "_leave_gone", "warn", "default", "domain_of"])
-def test_a_signal_handler_may_come_in_anywhere(kind, where, program):
-    """The first metric of the process, in a handler that comes while another first metric opens the segment."""
-    for settings in ({}, NOWHERE):
-        out = program(
-            WATCHDOG
-            + BEGIN[kind]
-            + """
-def act():
-    os.kill(os.getpid(), signal.SIGUSR1)
+@settings
+@pytest.mark.parametrize("where", ["open_or_fall_back", "open_of_directory", "_leave_gone", "warn", "default"])
+def test_a_signal_handler_may_come_in_anywhere(where, settings, run):
+    """The first metric of the process, in a handler that comes while another first metric opens the
+    segment.
+    """
+    out = run(
+        """
 def handler(*_):
     Counter("handled", "Help.").inc()
 signal.signal(signal.SIGUSR1, handler)
-WHERE, ACT = %r, act
-"""
-            % where
-            + INSIDE
-            + """
+def inside(frame, event, argument):
+    if event == "call" and frame.f_code.co_name == %r and not inside.times:
+        inside.times += 1
+        sys.settrace(None)
+        os.kill(os.getpid(), signal.SIGUSR1)
+    return inside
+inside.times = 0
 sys.settrace(inside)
 Counter("first", "Help.").inc()
 sys.settrace(None)
@@ -164,23 +156,23 @@ if not inside.times:
     print("not reached")
 else:
     print(value("first_total"), value("handled_total"))
-""",
-            **settings,
-        )
-        assert out.splitlines()[-1] in ("1.0 1.0", "not reached"), out
-        if out == "not reached\n":
-            # `warn` comes in where there is no segment alone; the others are one door's.
-            assert where != "open_or_fall_back"
+"""
+        % where,
+        **settings,
+    )
+    assert out.splitlines()[-1] in ("1.0 1.0", "not reached"), out
+    if out == "not reached\n":
+        # The others are called without a segment alone, or by one of the two kinds.
+        assert where != "open_or_fall_back"
 
 
-@kinds
-def test_a_signal_handler_while_another_thread_opens(kind, program):
-    """That thread stops in the middle; the handler's metric waits for nobody. Both count into one segment."""
-    for settings in ({}, NOWHERE):
-        out = program(
-            WATCHDOG
-            + BEGIN[kind]
-            + """
+@settings
+def test_a_signal_handler_while_another_thread_opens(settings, run):
+    """The other thread stops in the middle, and the handler's metric does not wait for it. Both count
+    into one segment.
+    """
+    out = run(
+        """
 stopped, go_on = threading.Event(), threading.Event()
 original = _segment.open_or_fall_back
 def stops(*arguments):
@@ -203,19 +195,16 @@ go_on.set()
 thread.join()
 print(value("first_total"), value("handled_total"))
 """,
-            **settings,
-        )
-        assert out == "1.0 1.0\n"
+        **settings,
+    )
+    assert out == "1.0 1.0\n"
 
 
-def test_threads_that_are_first_count_into_one(program):
+@settings
+def test_threads_that_are_first_count_into_one(settings, run):
     """Also where each would have memory of its own."""
-    for kind in BEGIN:
-        for settings in ({}, NOWHERE):
-            out = program(
-                WATCHDOG
-                + BEGIN[kind]
-                + """
+    out = run(
+        """
 warnings.simplefilter("ignore")
 barrier = threading.Barrier(8)
 original = _segment.open_or_fall_back
@@ -231,17 +220,14 @@ for thread in threads: thread.start()
 for thread in threads: thread.join()
 print(*(value("first_%d_total" % i) for i in range(8)))
 """,
-                **settings,
-            )
-            assert out == " ".join(["1.0"] * 8) + "\n", (kind, settings)
+        **settings,
+    )
+    assert out == " ".join(["1.0"] * 8) + "\n"
 
 
-def test_a_fork_while_another_thread_opens(program):
-    for kind in BEGIN:
-        out = program(
-            WATCHDOG
-            + BEGIN[kind]
-            + """
+def test_a_fork_while_another_thread_opens(run):
+    out = run(
+        """
 stopped, go_on = threading.Event(), threading.Event()
 original = _segment.open_or_fall_back
 def stops(*arguments):
@@ -262,16 +248,14 @@ go_on.set()
 thread.join()
 print(value("first_total"), value("forked_total"))
 """
-        )
-        assert out == "1.0 1.0\n"
+    )
+    assert out == "1.0 1.0\n"
 
 
-def test_destructors_and_comparisons_may_register(program):
+def test_destructors_and_comparisons_may_register(native):
     """Of collectors, of functions of gauges, and of what a timer counts into."""
-    out = program(
-        WATCHDOG
-        + BEGIN["native"]
-        + """
+    out = native(
+        """
 registry = shmetrics.REGISTRY
 class Collector:
     def __eq__(self, other):
@@ -324,34 +308,6 @@ print(timer.duration > 0)
     assert out == "3.0 2.0\nTrue\n"
 
 
-def test_threads_may_share_a_timer(program):
-    """While one is in Python code that the timer has called."""
-    out = program(
-        WATCHDOG
-        + BEGIN["native"]
-        + """
-inside, go_on = threading.Event(), threading.Event()
-class Slow(Histogram):
-    def observe(self, amount):
-        super().observe(amount)
-        inside.set()
-        go_on.wait()
-timer = Slow("slow", "Help.").time()
-def work():
-    with timer:
-        pass
-first, second = threading.Thread(target=work), threading.Thread(target=work)
-first.start()
-inside.wait()
-second.start()
-go_on.set()
-first.join(), second.join()
-print(value("slow_count"))
-"""
-    )
-    assert out == "2.0\n"
-
-
 LOADED = """
 import sys
 import prometheus_client, prometheus_client.multiprocess, prometheus_client.openmetrics.exposition
@@ -376,7 +332,6 @@ def test_a_process_in_multiprocess_mode_loads_it(program, tmp_path):
 
 
 READER = """
-%s
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
@@ -403,19 +358,22 @@ print(type(registry).__name__)
 """
 
 
-def test_a_reader_names_the_directory(program, tmp_path):
+@pytest.fixture
+def directory(program, tmp_path):
+    """A directory in which a process has counted."""
+    path = str(tmp_path / "metrics")
+    os.mkdir(path)
+    program("from prometheus_client import Counter\nCounter('c', 'Help.').inc()", PROMETHEUS_MULTIPROC_DIR=path)
+    return path
+
+
+def test_a_reader_names_the_directory(directory, program):
     """Without the variable: the collector's argument says it. Metrics of its own stay its own."""
-    directory = tmp_path / "metrics"
-    directory.mkdir()
-    program("from prometheus_client import Counter\nCounter('c', 'Help.').inc()", PROMETHEUS_MULTIPROC_DIR=str(directory))
-    assert program(READER % ("", str(directory), str(directory))) == "CollectorRegistry\n"
+    assert program(READER % (directory, directory)) == "CollectorRegistry\n"
 
 
-def test_the_variable_may_come_before_the_collector(program, tmp_path):
+def test_the_variable_may_come_before_the_collector(directory, program):
     """Set by the program, between the imports."""
-    directory = tmp_path / "metrics"
-    directory.mkdir()
-    program("from prometheus_client import Counter\nCounter('c', 'Help.').inc()", PROMETHEUS_MULTIPROC_DIR=str(directory))
     out = program(
         """
 import os
@@ -426,7 +384,7 @@ registry = CollectorRegistry()
 MultiProcessCollector(registry)
 print(registry.get_sample_value("c_total"))
 """
-        % str(directory)
+        % directory
     )
     assert out == "1.0\n"
 

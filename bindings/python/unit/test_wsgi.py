@@ -8,10 +8,16 @@ import os
 import wsgiref.util
 
 import pytest
-from middlewares import call_wsgi, in_progress, timed, total
+from middlewares import call_wsgi, in_progress, responds, timed, total
 from processes import in_child
 
 import shmetrics.wsgi
+
+
+def serve(app, registry, start_response=lambda *arguments: None, **environ):
+    """The body that a server gets from the middleware around an application."""
+    wrapped = shmetrics.wsgi.instrument(app, "shop", registry=registry)
+    return wrapped({"REQUEST_METHOD": "GET", "PATH_INFO": "/", **environ}, start_response)
 
 
 class TestWsgi:
@@ -24,8 +30,7 @@ class TestWsgi:
             start_response("201 Created", [])
             return [b"a", b"b"]
 
-        wrapped = shmetrics.wsgi.instrument(app, "shop", registry=registry)
-        body = wrapped({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *a: None)
+        body = serve(app, registry)
         assert total(registry, endpoint="/items/<id>", http_status="201") == 1 and seen == [1]
         assert b"".join(body) == b"ab" and in_progress(registry) == 1
         body.close()
@@ -38,7 +43,7 @@ class TestWsgi:
             yield b"a"
             yield b"b"
 
-        body = shmetrics.wsgi.instrument(app, "shop", registry=registry)({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *a: None)
+        body = serve(app, registry)
         pieces = iter(body)
         assert next(pieces) == b"" and total(registry) is None
         assert next(pieces) == b"a" and total(registry) == 1
@@ -58,8 +63,7 @@ class TestWsgi:
             start_response(status="201 Created", headers=[("a", "b")])
             return [b""]
 
-        body = shmetrics.wsgi.instrument(by_name, "shop", registry=registry)({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, start)
-        body.close()
+        serve(by_name, registry, start).close()
         assert given == [("202 Accepted", [], None), ("201 Created", [("a", "b")], None)]
         assert total(registry, http_status="201") == 1 and total(registry, http_status="202") is None
 
@@ -74,10 +78,9 @@ class TestWsgi:
             start_response("200 OK", [])
             return iter([b"a"])
 
-        wrapped = shmetrics.wsgi.instrument(app, "shop", registry=registry)
         before = os.getpid()
         try:
-            body = wrapped({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *a: None)
+            body = serve(app, registry)
         except SystemExit:
             if os.getpid() != before:
                 os._exit(0)
@@ -119,8 +122,7 @@ class TestWsgi:
             yield b"sorry"
 
         for app, status in ((twice, "503"), (in_a_stream, "502")):
-            wrapped = shmetrics.wsgi.instrument(app, "shop", registry=registry)
-            body = wrapped({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *arguments: started.append(arguments))
+            body = serve(app, registry, lambda *arguments: started.append(arguments))
             assert b"".join(body) == b"sorry"
             body.close()
             assert total(registry, http_status=status) == 1
@@ -136,8 +138,7 @@ class TestWsgi:
             assert total(registry) == 1
             return [b"b"]
 
-        wrapped = shmetrics.wsgi.instrument(app, "shop", registry=registry)
-        assert b"".join(wrapped({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *a: written.append)) == b"b" and written == [b"a"]
+        assert b"".join(serve(app, registry, lambda *arguments: written.append)) == b"b" and written == [b"a"]
 
     def test_a_failure_is_a_500(self, registry):
         def app(environ, start_response):
@@ -164,15 +165,7 @@ class TestWsgi:
             def __len__(self):
                 return 1
 
-        def lazy(environ, start_response):
-            start_response("200 OK", [])
-            return Lazy()
-
-        def sized(environ, start_response):
-            start_response("200 OK", [])
-            return Sized()
-
-        for failing in (app, later, begun, begun_later, lazy, sized):
+        for failing in (app, later, begun, begun_later, responds(Lazy()), responds(Sized())):
             with pytest.raises(RuntimeError):
                 call_wsgi(shmetrics.wsgi.instrument(failing, "shop", registry=registry))
         assert total(registry, http_status="500") == 6 and total(registry) is None
@@ -201,15 +194,13 @@ class TestWsgi:
             raise AssertionError("closed before")
 
         for application in (app, silent):
-            body = shmetrics.wsgi.instrument(application, "shop", registry=registry)(
-                {"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *a: None
-            )
+            body = serve(application, registry)
             next(iter(body))
             assert in_progress(registry) == 1
             body.close()
         assert total(registry) == 1 and total(registry, http_status="499") == 1 and in_progress(registry) == 0
         # A server that closes nothing.
-        body = shmetrics.wsgi.instrument(app, "shop", registry=registry)({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *a: None)
+        body = serve(app, registry)
         del body
         gc.collect()
         assert in_progress(registry) == 0
@@ -226,12 +217,7 @@ class TestWsgi:
         bodies = [[b"a", b"b"], (b"a", b"b"), (piece for piece in (b"a", b"b")), Lazy(), Sized()]
         for body in bodies:
             wanted = [name for name in ("__iter__", "__len__", "__next__") if hasattr(body, name)]
-
-            def app(environ, start_response, body=body):
-                start_response("200 OK", [])
-                return body
-
-            given = shmetrics.wsgi.instrument(app, "shop", registry=registry)({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *a: None)
+            given = serve(responds(body), registry)
             assert [name for name in ("__iter__", "__len__", "__next__") if hasattr(given, name)] == wanted, body
             assert isinstance(given, list) == isinstance(body, list), "granian knows lists by their type"
             if "__len__" in wanted:
@@ -248,13 +234,7 @@ class TestWsgi:
                 self.closed += 1
 
         body = Body([b"x"])
-
-        def app(environ, start_response):
-            start_response("200 OK", [])
-            return body
-
-        wrapped = shmetrics.wsgi.instrument(app, "shop", registry=registry)
-        given = wrapped({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *a: None)
+        given = serve(responds(body), registry)
         assert len(given) == 1 and in_progress(registry) == 1
         assert list(given) == [b"x"]
         given.close()
@@ -273,23 +253,15 @@ class TestWsgi:
             def __iter__(self):
                 return iter(())
 
-        def serve(body):
-            def app(environ, start_response):
-                start_response("200 OK", [])
-                return body
-
-            return shmetrics.wsgi.instrument(app, "shop", registry=registry)(
-                {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "wsgi.file_wrapper": wsgiref.util.FileWrapper}, lambda *a: None
-            )
-
+        wrapper = {"wsgi.file_wrapper": wsgiref.util.FileWrapper}
         for make in (lambda: wsgiref.util.FileWrapper(io.BytesIO(b"x")), lambda: io.BytesIO(b"x")):
             body = make()
-            assert serve(body) is body and in_progress(registry) == 1
+            assert serve(responds(body), registry, **wrapper) is body and in_progress(registry) == 1
             del body
             gc.collect()
             assert in_progress(registry) == 0, "as the server has let it go"
         for body in (Unknown(), b"bytes"):
-            assert serve(body) is body and in_progress(registry) == 0
+            assert serve(responds(body), registry, **wrapper) is body and in_progress(registry) == 0
         assert total(registry) == 4 and timed(registry) == 4
 
     def test_connections_that_are_taken_over(self, registry):
@@ -299,25 +271,14 @@ class TestWsgi:
             raise StopIteration
 
         taken = object()
-        apps = [lambda environ, start_response: [], lambda environ, start_response: taken, stops]
-        for app in apps:
-            wrapped = shmetrics.wsgi.instrument(app, "shop", registry=registry)
-            environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "HTTP_UPGRADE": "WebSocket"}
-            if app is stops:
-                with pytest.raises(StopIteration):
-                    wrapped(environ, None)
-                continue
-            body = wrapped(environ, None)
-            assert (body is taken) == (app is apps[1])
-            if body is not taken:
-                body.close()
+        serve(lambda environ, start_response: [], registry, HTTP_UPGRADE="WebSocket").close()
+        assert serve(lambda environ, start_response: taken, registry, HTTP_UPGRADE="WebSocket") is taken
+        with pytest.raises(StopIteration):
+            serve(stops, registry, HTTP_UPGRADE="WebSocket")
         assert in_progress(registry) == 0 and timed(registry) is None
 
     def test_the_page_and_odd_methods(self, registry):
-        def app(environ, start_response):
-            start_response("200 OK", [])
-            return [b"own"]
-
+        app = responds([b"own"])
         wrapped = shmetrics.wsgi.instrument(app, "shop", registry=registry, endpoint=lambda environ: "all")
         for method in ("BREW", "brew", "get"):
             call_wsgi(wrapped, method=method)
