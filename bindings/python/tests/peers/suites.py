@@ -26,11 +26,11 @@ class Outcomes:
 class Run:
     """Of the tests in a directory. The arguments are pytest's."""
 
-    def __init__(self, suite: Path, into: Path, shm: Path, backend: str, *arguments: str, path: str = "", **environment: str) -> None:
+    def __init__(self, suite: Path, into: Path, shm: Path, backend: str, *arguments: str, **environment: str) -> None:
         into.mkdir(parents=True)
         self._outcomes, self._log = into / "outcomes.json", into / "log"
         variables = clean_environment(shm, SHMETRICS_BACKEND=backend, SHMETRICS_OUTCOMES=str(self._outcomes)) | environment
-        variables["PYTHONPATH"] = f"{HERE}:{path}"
+        variables["PYTHONPATH"] = str(HERE)
         if backend == "stock":
             variables["SHMETRICS_PYTHON"] = "0"
         command = [sys.executable, "-m", "pytest", "-q", "-p", "backend_plugin", "-p", "outcomes_plugin", "-p", "no:cacheprovider", "-c", "/dev/null"]
