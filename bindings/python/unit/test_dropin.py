@@ -154,6 +154,22 @@ assert generate_latest(restricted).decode().count("\\n") == 6
     )
 
 
+def test_other_threads_make_children_meanwhile(dropin):
+    """A child has its parent's attributes, and a thread that makes another child adds some."""
+    dropin(
+        """
+class Adds(str):
+    def startswith(self, *arguments):
+        c.__dict__["_shmetrics_added"] = True
+        return super().startswith(*arguments)
+c = Counter("c", "help", ["a"])
+c.__dict__[Adds("_shmetrics_of_a_thread")] = True
+c.labels("x").inc()
+assert value("c_total", {"a": "x"}) == 1
+"""
+    )
+
+
 def test_set_function(dropin):
     dropin(
         """

@@ -410,7 +410,7 @@ def _template(parent: Any) -> "Dict[str, Any]":
     """The attributes that a child has from its parent."""
     template = {
         name: value
-        for name, value in parent.__dict__.items()
+        for name, value in parent.__dict__.copy().items()  # other threads add attributes
         if name.startswith("_") and name not in ("_lock", "_metrics") and not name.startswith("_shmetrics")
     }
     parent._shmetrics_template = template

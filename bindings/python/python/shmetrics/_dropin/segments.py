@@ -33,7 +33,7 @@ class OpenSegment:
         """
         segment = self._by_identity.get(who)
         if segment is None:
-            first = all(pid != who[0] for pid, _ in self._by_identity)
+            first = all(pid != who[0] for pid, _ in list(self._by_identity))
             segment = self.segment if first or self.name is None else self._open_again()
             try:
                 segment.set_identity(int(who[1]))
@@ -48,8 +48,9 @@ class OpenSegment:
 
     def detach(self, identity: Any) -> None:
         """The process that has this identity is dead."""
-        for who in [who for who in self._by_identity if str(who[1]) == str(identity) and who[0] == os.getpid()]:
-            self._by_identity[who].detach_process()
+        for who, segment in self._by_identity.copy().items():
+            if str(who[1]) == str(identity) and who[0] == os.getpid():
+                segment.detach_process()
 
     def may_replace(self, name: str) -> bool:
         """Whether the family may be replaced if other processes have defined it differently: once,
@@ -296,7 +297,7 @@ def detach(path: Optional[str], identity: Any) -> None:
 
 
 def _all_open() -> "List[OpenSegment]":
-    return [opened for opened in _opened.values() if opened is not None]
+    return [opened for opened in _opened.copy().values() if opened is not None]
 
 
 def _leave_gone() -> None:
