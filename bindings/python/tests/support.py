@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -37,10 +38,11 @@ def clean_environment(shm: Path, **more: str) -> dict[str, str]:
     return kept | {"SHMETRICS_DIR": str(shm), "PYTHONDONTWRITEBYTECODE": "1"} | more
 
 
-def stock_environment(shm: Path, directory: Path, **more: str) -> dict[str, str]:
-    """prometheus_client as it is, in multiprocess mode."""
+def multiprocess_environment(shm: Path, directory: Path, stock: bool = False, **more: str) -> dict[str, str]:
+    """For prometheus_client in multiprocess mode, with the drop-in by its hook, or as it is."""
     directory.mkdir(exist_ok=True)
-    return clean_environment(shm, SHMETRICS_PYTHON="0", PROMETHEUS_MULTIPROC_DIR=str(directory), **more)
+    switch = {"SHMETRICS_PYTHON": "0"} if stock else {}
+    return clean_environment(shm, PROMETHEUS_MULTIPROC_DIR=str(directory), **switch, **more)
 
 
 def die_with_the_parent() -> None:
@@ -48,16 +50,54 @@ def die_with_the_parent() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
-def python(code: str, environment: dict[str, str], *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess:
-    """Runs a program. The caller checks its exit status."""
-    return subprocess.run(
-        [sys.executable, "-X", "faulthandler", "-c", code, *arguments],
-        env=environment,
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=WATCHDOG_SECONDS,
-    )
+def run(command: list, environment: dict[str, str] | None = None, cwd: Path | str | None = None) -> subprocess.CompletedProcess:
+    """Runs a program to its end. The caller checks its exit status."""
+    return subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=WATCHDOG_SECONDS)
+
+
+def python(code: str, environment: dict[str, str], *arguments: str, cwd: Path | str | None = None) -> subprocess.CompletedProcess:
+    return run([sys.executable, "-X", "faulthandler", "-c", code, *arguments], environment, cwd)
+
+
+@contextlib.contextmanager
+def started(command: list, environment: dict[str, str], log: Path, cwd: Path | None = None):
+    """A program that writes its output into `log`. At the end it is killed, with the session that it
+    has to itself.
+    """
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+            preexec_fn=die_with_the_parent,
+        )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def in_mount_namespace(mounts: str, *command: str) -> list[str]:
+    """The command in a mount namespace of its own, after these commands of a shell."""
+    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", f'set -e; {mounts}; exec "$@"', "sh", *command]
+
+
+def works(*command: str) -> bool:
+    try:
+        return run(list(command)).returncode == 0
+    except OSError:
+        return False
+
+
+needs_mounts = pytest.mark.skipif(
+    not works(*in_mount_namespace("mount -t tmpfs none /mnt", "true")), reason="mount namespaces are not permitted here"
+)
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = WATCHDOG_SECONDS):
@@ -158,28 +198,3 @@ class Shm:
             assert entry.is_file(), f"{entry} is no segment"
             entry.unlink()
         self.path.rmdir()
-
-
-@contextlib.contextmanager
-def python_server(code: str, shm: Path, directory: Path | None = None, **more: str):
-    """A program that listens on the port it is given, with the drop-in by its hook if there is a
-    directory. Gives the port.
-    """
-    environment = clean_environment(shm, **more)
-    if directory is not None:
-        directory.mkdir(exist_ok=True)
-        environment["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, str(port)],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        preexec_fn=die_with_the_parent,
-    )
-    try:
-        wait_until(lambda: process.poll() is not None or get(port, "/metrics")[0] == 200, "the program does not listen")
-        assert process.poll() is None, "the program has ended"
-        yield port
-    finally:
-        process.kill()
-        process.wait()

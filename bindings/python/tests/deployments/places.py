@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from support import ROOT, WATCHDOG_SECONDS, clean_environment
+from support import ROOT, clean_environment, in_mount_namespace, run, works
 
 NOBODY = 65534
 
@@ -50,14 +49,8 @@ def counts(
     """What the program prints. `before`: a shell's commands, in a mount namespace of the program's
     own.
     """
-    done = subprocess.run(
-        command(times, user, before, code),
-        env=clean_environment(shm, PROMETHEUS_MULTIPROC_DIR=str(directory), **more),
-        cwd="/",
-        capture_output=True,
-        text=True,
-        timeout=WATCHDOG_SECONDS,
-    )
+    environment = clean_environment(shm, PROMETHEUS_MULTIPROC_DIR=str(directory), **more)
+    done = run(command(times, user, before, code), environment, "/")
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -65,10 +58,18 @@ def counts(
 def command(times: int = 1, user: int = 0, before: str = "", code: str = COUNT) -> list[str]:
     program = [sys.executable, "-c", code, str(times)]
     if user:
-        program = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *program]
-    if before:
-        program = ["unshare", "--mount", "--propagation", "private", "sh", "-c", f'set -e; {before}; exec "$@"', "sh", *program]
-    return program
+        program = as_user(user, *program)
+    return in_mount_namespace(before, *program) if before else program
+
+
+def as_user(user: int, *program: str) -> list[str]:
+    return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *program]
+
+
+def and_a_child(setup: str = "pass") -> str:
+    """Code behind COUNT: a process that counts 1 starts another one, which counts 2."""
+    child = f"subprocess.run([sys.executable, '-c', {COUNT!r}, '2'])"
+    return f"\nif sys.argv[1] == '1': sys.stdout.flush(); import os, subprocess; {setup}; {child}"
 
 
 class Stays:
@@ -97,21 +98,10 @@ class Stays:
         self._process.communicate()
 
 
-def _works(*arguments: str) -> bool:
-    try:
-        return subprocess.run(arguments, capture_output=True, timeout=WATCHDOG_SECONDS).returncode == 0
-    except OSError:
-        return False
-
-
 _IS_ROOT = os.geteuid() == 0
 as_root = pytest.mark.skipif(
-    not (_IS_ROOT and _works(*command(0, NOBODY)[:-3], "-c", "import prometheus_client, shmetrics")),
+    not (_IS_ROOT and works(*as_user(NOBODY, sys.executable, "-c", "import prometheus_client, shmetrics"))),
     reason="needs root, and a Python that another user may run",
-)
-needs_mounts = pytest.mark.skipif(
-    not (_IS_ROOT and shutil.which("unshare") and _works("unshare", "--mount", "sh", "-c", "mount -t tmpfs none /mnt")),
-    reason="mount namespaces are not permitted here",
 )
 
 
@@ -122,15 +112,11 @@ def overlay(lower: Path, upper: Path, at: Path) -> str:
     return f"mount -t overlay overlay -o lowerdir={lower},upperdir={upper}/up,workdir={upper}/work {at}"
 
 
-def _may_overlay() -> bool:
-    script = (
-        "mount -t tmpfs none /mnt && mkdir /mnt/l /mnt/u /mnt/w /mnt/m"
-        " && mount -t overlay overlay -o lowerdir=/mnt/l,upperdir=/mnt/u,workdir=/mnt/w /mnt/m"
-    )
-    return _works("unshare", "--mount", "--propagation", "private", "sh", "-c", script)
-
-
-needs_overlay = pytest.mark.skipif(not (_IS_ROOT and _may_overlay()), reason="overlayfs cannot be mounted here")
+_OVERLAY = "mount -t tmpfs none /mnt; mkdir /mnt/l /mnt/u /mnt/w /mnt/m; "
+_OVERLAY += "mount -t overlay overlay -o lowerdir=/mnt/l,upperdir=/mnt/u,workdir=/mnt/w /mnt/m"
+needs_overlay = pytest.mark.skipif(
+    not (_IS_ROOT and works(*in_mount_namespace(_OVERLAY, "true"))), reason="overlayfs cannot be mounted here"
+)
 
 
 def _closed(path: Path) -> Path | None:
@@ -146,16 +132,15 @@ def for_others() -> list[str]:
     closed = _closed(base)
     if closed is None:
         return []
-    script = (
-        f"set -e; mount -t tmpfs none /mnt; mkdir /mnt/python; mount --bind {base} /mnt/python; mount -t tmpfs -o mode=755 none {closed};"
-        f' mkdir -p {base}; mount --bind /mnt/python {base}; exec "$@"'
+    return in_mount_namespace(
+        f"mount -t tmpfs none /mnt; mkdir /mnt/python; mount --bind {base} /mnt/python; mount -t tmpfs -o mode=755 none {closed}; "
+        f"mkdir -p {base}; mount --bind /mnt/python {base}"
     )
-    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]
 
 
 def _may_be_given_away() -> bool:
-    program = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", sys.executable, "-c", "import shmetrics, contextvars"]
-    return _IS_ROOT and _closed(ROOT) is None and _works(*for_others(), *program)
+    program = as_user(NOBODY, sys.executable, "-c", "import shmetrics, contextvars")
+    return _IS_ROOT and _closed(ROOT) is None and works(*for_others(), *program)
 
 
 needs_workers_of_others = pytest.mark.skipif(

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from server import Server
-from support import BIN, WATCHDOG_SECONDS, clean_environment, get, samples, total, wait_until
+from support import BIN, WATCHDOG_SECONDS, get, multiprocess_environment, python, samples, total, wait_until
 
 BEGIN = """
 import os, sys, warnings
@@ -25,14 +24,7 @@ def show():
 
 
 def page(code: str, shm: Path, directory: Path, **more: str) -> dict:
-    directory.mkdir(exist_ok=True)
-    done = subprocess.run(
-        [sys.executable, "-c", BEGIN + code + "\nshow()"],
-        env=clean_environment(shm, PROMETHEUS_MULTIPROC_DIR=str(directory), **more),
-        capture_output=True,
-        text=True,
-        timeout=WATCHDOG_SECONDS,
-    )
+    done = python(BEGIN + code + "\nshow()", multiprocess_environment(shm, directory, **more))
     assert done.returncode == 0, done.stderr
     return {(name, *sorted(labels)): value for (name, labels), value in samples(done.stdout).items()}
 
@@ -196,12 +188,7 @@ def test_processes_without_the_package_are_added(shm, tmp_path):
     assert mixed == stock and len(stock) > 30
     # The page of a process without the package says that it is incomplete.
     other = both(tmp_path / "other", "1", "0")
-    told = subprocess.run(
-        [sys.executable, "-c", BEGIN + "show()"],
-        env=clean_environment(shm, PROMETHEUS_MULTIPROC_DIR=str(tmp_path / "other"), SHMETRICS_PYTHON="0"),
-        capture_output=True,
-        text=True,
-    )
+    told = python(BEGIN + "show()", multiprocess_environment(shm, tmp_path / "other", stock=True))
     assert ("c_total", ("a", "1")) in other and "shmetrics_segment_not_read{segment=\"multiproc:" in told.stdout
 
 

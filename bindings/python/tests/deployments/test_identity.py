@@ -6,7 +6,8 @@ import shutil
 import subprocess
 
 import pytest
-from places import COUNT, Stays, counts, needs_mounts, needs_overlay, overlay
+from places import COUNT, Stays, and_a_child, counts, needs_overlay, overlay
+from support import needs_mounts
 
 MARKER = "gauge_max_shmetrics.db"
 
@@ -49,8 +50,7 @@ def test_a_copy_up_changes_nothing(container, shm):
     assert counts(image / "metrics", shm) == "1.0"
     code = COUNT.replace("try:\n    found", "import os, subprocess\nTOUCH\ntry:\n    found")
     touch = f"os.chmod({str(root / 'metrics' / MARKER)!r}, 0o640); os.chmod({str(root / 'metrics')!r}, 0o700); open({str(root / 'metrics' / 'new')!r}, 'w').close()"
-    again = "\nif sys.argv[1] == '1': sys.stdout.flush(); subprocess.run([sys.executable, '-c', CODE, '2'])".replace("CODE", repr(COUNT))
-    out = counts(root / "metrics", shm, before=commands(1), code=code.replace("TOUCH", touch) + again)
+    out = counts(root / "metrics", shm, before=commands(1), code=code.replace("TOUCH", touch) + and_a_child())
     assert out == "1.0\n3.0"
 
 
@@ -63,8 +63,7 @@ def test_a_copy_up_by_mounts_elsewhere(container, shm, tmp_path):
     (image / "metrics").mkdir()
     (tmp_path / "elsewhere").mkdir()
     before = f"{commands(1)}; mount --bind {root}/metrics {tmp_path}/elsewhere"
-    again = f"\nif sys.argv[1] == '1':\n sys.stdout.flush(); import os, subprocess; os.environ['PROMETHEUS_MULTIPROC_DIR'] = {str(tmp_path / 'elsewhere')!r}"
-    again += f"\n subprocess.run([sys.executable, '-c', {COUNT!r}, '2'])"
+    again = and_a_child(f"os.environ['PROMETHEUS_MULTIPROC_DIR'] = {str(tmp_path / 'elsewhere')!r}")
     assert counts(root / "metrics", shm, before=before, code=COUNT + again) == "1.0\n3.0"
 
 
@@ -85,26 +84,36 @@ def test_private_temporary_directories(shm, tmp_path):
     assert len(list(shm.iterdir())) == 3
 
 
+@pytest.fixture
+def volume(tmp_path):
+    """The commands that mount one volume under this name."""
+
+    def commands(name: str) -> str:
+        for part in ("volume", name):
+            (tmp_path / part).mkdir(exist_ok=True)
+        return f"mount --bind {tmp_path}/volume {tmp_path}/{name}"
+
+    return commands
+
+
 @needs_mounts
-def test_a_volume_under_another_path(shm, tmp_path):
-    for part in ("volume", "app", "sidecar"):
-        (tmp_path / part).mkdir()
-    bind = "mount --bind {0}/volume {0}/{1}".format
-    with Stays(tmp_path / "app", shm, 5, before=bind(tmp_path, "app")) as app:
-        assert counts(tmp_path / "sidecar", shm, 0, before=bind(tmp_path, "sidecar")) == "5.0"
-        assert counts(tmp_path / "sidecar", shm, 2, before=bind(tmp_path, "sidecar")) == "7.0"
+def test_a_volume_under_another_path(volume, shm, tmp_path):
+    with Stays(tmp_path / "app", shm, 5, before=volume("app")) as app:
+        assert counts(tmp_path / "sidecar", shm, 0, before=volume("sidecar")) == "5.0"
+        assert counts(tmp_path / "sidecar", shm, 2, before=volume("sidecar")) == "7.0"
         assert app.page() == "['c_total 7.0', 'd_total 1.0']"
 
 
 @needs_mounts
-def test_a_wipe_from_another_container_is_not_silent(shm, tmp_path):
-    for part in ("volume", "app", "other"):
-        (tmp_path / part).mkdir()
-    bind = "mount --bind {0}/volume {0}/{1}".format
-    with Stays(tmp_path / "app", shm, 5, before=bind(tmp_path, "app")) as app:
+def test_a_wipe_from_another_container_is_not_silent(volume, shm, tmp_path):
+    with Stays(tmp_path / "app", shm, 5, before=volume("app")) as app:
         (tmp_path / "volume" / MARKER).unlink()
-        assert counts(tmp_path / "other", shm, 2, before=bind(tmp_path, "other")) == "2.0"
+        assert counts(tmp_path / "other", shm, 2, before=volume("other")) == "2.0"
         assert app.page() == "['c_total 2.0']", "the page is the newer processes'"
+
+
+def read_only(directory) -> str:
+    return f"mount --bind {directory} {directory}; mount -o remount,bind,ro {directory}"
 
 
 @needs_mounts
@@ -113,9 +122,8 @@ def test_a_directory_that_takes_no_marker(how, shm, tmp_path):
     (tmp_path / "d").mkdir()
     before = f"mount -t tmpfs -o size=64k,mode=755 none {tmp_path}/d; head -c 60k /dev/zero > {tmp_path}/d/full; head -c 9k /dev/zero >> {tmp_path}/d/full || true"
     if how == "ro":
-        before = f"mount --bind {tmp_path}/d {tmp_path}/d; mount -o remount,bind,ro {tmp_path}/d"
-    again = COUNT + f"\nif sys.argv[1] == '1': sys.stdout.flush(); import subprocess; subprocess.run([sys.executable, '-c', {COUNT!r}, '2'])"
-    out = counts(tmp_path / "d", shm, before=before, code=again).splitlines()
+        before = read_only(tmp_path / "d")
+    out = counts(tmp_path / "d", shm, before=before, code=COUNT + and_a_child()).splitlines()
     assert [line for line in out if not line.startswith("warned")] == ["1.0", "3.0"], out
     (warned,) = [line for line in out if line.startswith("warned")]
     assert ("Read-only" if how == "ro" else "No space") in warned and "SHMETRICS_SEGMENT" in warned and str(tmp_path / "d") in warned
@@ -129,36 +137,38 @@ def test_readers_elsewhere_of_a_directory_that_takes_no_marker(shm, tmp_path):
     directory, sidecar = tmp_path / "d", tmp_path / "sidecar"
     for path in (directory, sidecar):
         path.mkdir()
-    read_only = f"mount --bind {directory} {directory}; mount -o remount,bind,ro {directory}"
+    closed = read_only(directory)
     bound = f"mount --bind {directory} {sidecar}"
-    with Stays(directory, shm, 5, before=read_only) as app:
+    with Stays(directory, shm, 5, before=closed) as app:
         assert counts(directory, shm, 0) == "5.0"
         assert counts(sidecar, shm, 0, before=bound) == "5.0"
-        assert counts(directory, shm, 2, before=read_only).splitlines()[0] == "7.0", "another container counts with it"
+        assert counts(directory, shm, 2, before=closed).splitlines()[0] == "7.0", "another container counts with it"
         assert len(list(shm.iterdir())) == 1
         app.page()  # a warning
-    for before in ("", read_only):
+    for before in ("", closed):
         out = counts(directory, shm, 0, before=before)
         assert out.startswith("SegmentUnreadable") and "no process counts" in out
     for segment in shm.iterdir():
         segment.unlink()
-    out = counts(directory, shm, 0, before=read_only)
+    out = counts(directory, shm, 0, before=closed)
     assert out.startswith("SegmentUnreadable") and "its file system is read-only" in out, "who counts may be elsewhere"
 
 
 @needs_mounts
 def test_who_was_there_before_the_marker_is_on_the_page(shm, tmp_path):
-    """A container in which the directory is read-only begins to count before another one creates the marker."""
+    """A container in which the directory is read-only begins to count before another one creates the
+    marker.
+    """
     directory = tmp_path / "d"
     directory.mkdir()
-    read_only = f"mount --bind {directory} {directory}; mount -o remount,bind,ro {directory}"
-    with Stays(directory, shm, 1, before=read_only) as first:
+    closed = read_only(directory)
+    with Stays(directory, shm, 1, before=closed) as first:
         assert first.first == "1.0"
         assert counts(directory, shm, 10) == "11.0"
         assert counts(directory, shm, 0) == "11.0"
         assert "takes no marker" in first.page(), "the warning comes first"
         assert first.page() == "['c_total 11.0', 'd_total 1.0']"
-        assert "wiped" not in counts(directory, shm, 0, before=read_only)
+        assert "wiped" not in counts(directory, shm, 0, before=closed)
 
 
 def test_a_directory_that_is_not_there(shm, tmp_path):

@@ -1,7 +1,6 @@
-"""Applications with prometheus_client and the configuration that
-people have for it, unchanged: a directory that they make, `child_exit`, and workers that give up
-root's rights. The same requests to prometheus_client as it is and to the package give the same
-page, sample by sample.
+"""Applications with prometheus_client and the configuration that people have for it, unchanged: a
+directory that they make, `child_exit`, and workers that give up root's rights. The same requests to
+prometheus_client as it is and to the package give the same page, sample by sample.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from pathlib import Path
 import pytest
 from load import Load, kill_now_and_then, problems
 from places import NOBODY, for_others, needs_workers_of_others
-from server import Server, located, uwsgi
+from server import Server, gunicorn, uwsgi
 from support import BIN, EXAMPLES, free_port, get, samples, total, wait_until
 
 # The configuration of prometheus_client's manual, with a server in the master on a port of its own.
@@ -40,24 +39,15 @@ serve(app, host="127.0.0.1", port=PORT, threads=4)
 """
 
 
-def gunicorn(app: str, configuration: Path, *flags: str) -> list[str]:
-    path, app = located(app)
-    command = [str(BIN / "gunicorn"), "-c", str(configuration), "--workers", "2", "--pythonpath", path]
-    return [*command, "--log-level", "warning", "--bind", "127.0.0.1:PORT", *flags, app]
-
-
-def waitress(*_: object) -> list[str]:
-    return [sys.executable, "-c", WAITRESS.format(examples=str(EXAMPLES))]
-
-
+TWO = ("--workers", "2")
 SERVERS = {
-    "sync": lambda c: gunicorn("flask_app", c),
-    "gthread": lambda c: gunicorn("flask_app", c, "-k", "gthread", "--threads", "4"),
-    "gevent": lambda c: gunicorn("flask_app", c, "-k", "gevent"),
-    "aiohttp": lambda c: gunicorn("apps:aiohttp", c, "-k", "aiohttp.GunicornWebWorker"),
-    "preload": lambda c: gunicorn("flask_app", c, "--preload"),
-    "uWSGI": lambda c: uwsgi("flask_app"),
-    "waitress": waitress,
+    "sync": gunicorn("flask_app", *TWO),
+    "gthread": gunicorn("flask_app", *TWO, "-k", "gthread", "--threads", "4"),
+    "gevent": gunicorn("flask_app", *TWO, "-k", "gevent"),
+    "aiohttp": gunicorn("apps:aiohttp", *TWO, "-k", "aiohttp.GunicornWebWorker"),
+    "preload": gunicorn("flask_app", *TWO, "--preload"),
+    "uWSGI": uwsgi("flask_app"),
+    "waitress": [sys.executable, "-c", WAITRESS.format(examples=str(EXAMPLES))],
 }
 _NEEDS = {"uWSGI": BIN / "uwsgi", "waitress": BIN / "waitress-serve"}
 
@@ -77,14 +67,18 @@ def server(name: str, by: str, shm: Path, ground: Path, user: int) -> Server:
     (place / "gunicorn.conf.py").write_text(CONFIGURATION)
     (place / "multiproc").mkdir()
     os.chown(place / "multiproc", user, user)
-    command = SERVERS[name](place / "gunicorn.conf.py")
-    if user and command[0].endswith("gunicorn"):
-        command[1:1] = ["--user", str(user), "--group", str(user)]
-    elif user and command[0].endswith("uwsgi"):
-        command[1:1] = ["--uid", str(user), "--gid", str(user)]
-    if user:
-        command = [*for_others(), *command]
-    return Server(command, by, shm, place, MASTER_PORT=str(free_port()))
+    return Server(command_of(name, place, user), by, shm, place, MASTER_PORT=str(free_port()))
+
+
+def command_of(name: str, place: Path, user: int) -> list[str]:
+    """The server with the configuration there, and workers that are this user's."""
+    program, *arguments = SERVERS[name]
+    if program.endswith("gunicorn"):
+        more = ["-c", str(place / "gunicorn.conf.py")]
+        more += ["--user", str(user), "--group", str(user)] if user else []
+    else:
+        more = ["--uid", str(user), "--gid", str(user)] if user else []
+    return [*(for_others() if user else []), program, *more, *arguments]
 
 
 def workload(port: int) -> None:
@@ -116,7 +110,7 @@ def test_the_same_page_as_prometheus_clients(name, user, shm, ground):
         with server(name, by, shm, ground, user) as running:
             workload(running.port)
             pages[by] = counted(wait_until(lambda: _at_rest(running), "nothing in progress"))
-            if SERVERS[name](Path("x"))[0].endswith("gunicorn"):
+            if SERVERS[name][0].endswith("gunicorn"):
                 # The master's page: of a process that does not count, and is root.
                 master = counted(get(int(running._more["MASTER_PORT"]), "/metrics")[1])
                 assert master == pages[by], (by, running.log())
@@ -163,15 +157,9 @@ def test_stop_wipe_start(wipe, shm, ground):
             else:
                 subprocess.run(wipe, shell=True, check=True, cwd=place)
                 (place / "cwd").rmdir()
-                again = Server(_sync(place), "hook", shm, place, MASTER_PORT=str(free_port()))
+                again = Server(command_of("sync", place, NOBODY), "hook", shm, place, MASTER_PORT=str(free_port()))
                 running = stack.enter_context(again)
             workload(running.port)
             assert total(running.samples(), "http_requests_total", endpoint="/") == 6
     # In mount namespaces of their own, neither start removes what the other has left.
     assert len(list(shm.iterdir())) == (2 if for_others() else 1)
-
-
-def _sync(place: Path) -> list[str]:
-    command = SERVERS["sync"](place / "gunicorn.conf.py")
-    command[1:1] = ["--user", str(NOBODY), "--group", str(NOBODY)]
-    return [*for_others(), *command]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
 from places import NOBODY, Stays, as_root, command, counts
-from support import BIN, WATCHDOG_SECONDS, clean_environment, python
+from support import BIN, clean_environment, python, run
 
 OTHER = 1
 
@@ -147,10 +146,10 @@ def test_root_without_its_rights(rights, directory, open_shm):
 
 @as_root
 def test_root_starts_anew_what_another_user_has_counted(directory, open_shm):
-    run = [str(BIN / "shmetrics-run"), *command(1, NOBODY)]
+    program = [str(BIN / "shmetrics-run"), *command(1, NOBODY)]
     environment = clean_environment(open_shm, TMPDIR=str(directory))
     for _ in range(2):
-        done = subprocess.run(run, env=environment, cwd=directory, capture_output=True, text=True, timeout=WATCHDOG_SECONDS)
+        done = run(program, environment, directory)
         assert (done.stdout, done.stderr) == ("1.0\n", "")
     (segment,) = open_shm.iterdir()
     assert segment.stat().st_uid == NOBODY

@@ -6,13 +6,12 @@ from __future__ import annotations
 
 import re
 import socket
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from support import BIN, WATCHDOG_SECONDS, clean_environment, die_with_the_parent, free_port, get, samples, wait_until
+from support import BIN, WATCHDOG_SECONDS, clean_environment, free_port, get, samples, started, wait_until
 
 HERE = Path(__file__).parent
 BIND = "127.0.0.1:PORT"
@@ -158,18 +157,10 @@ def _alike(answer: bytes) -> bytes:
 @pytest.mark.parametrize("name, command, requests", cases())
 def test_bytes(name, command, requests, shm, tmp_path):
     port = free_port()
-    process = subprocess.Popen(
-        [part.replace("PORT", str(port)) for part in command],
-        env=clean_environment(shm, TMPDIR=str(tmp_path)),
-        cwd=HERE,
-        stdin=subprocess.DEVNULL,
-        stdout=(tmp_path / "out").open("wb"),
-        stderr=(tmp_path / "err").open("wb"),
-        preexec_fn=die_with_the_parent,
-    )
-    try:
+    command = [part.replace("PORT", str(port)) for part in command]
+    with started(command, clean_environment(shm, TMPDIR=str(tmp_path)), tmp_path / "log", HERE) as process:
         wait_until(lambda: process.poll() is not None or get(port, "/page")[0] == 200, f"{name} does not start")
-        assert process.poll() is None, (tmp_path / "err").read_text()[-3000:]
+        assert process.poll() is None, (tmp_path / "log").read_text()[-3000:]
         different, sent = [], Counter()
         for version, keep in (("1.1", False), ("1.1", True), ("1.0", False)):
             plain, other = Connection(port), Connection(port)
@@ -197,13 +188,6 @@ def test_bytes(name, command, requests, shm, tmp_path):
         assert counted == sent
         timed = sum(value for (metric, _), value in page.items() if metric == "http_request_latency_seconds_count")
         assert timed == sum(counted.values())
-    finally:
-        process.terminate()
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def _go_away(port: int, path: str) -> None:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import subprocess
 import sys
 import time
 
-from support import EXAMPLES, clean_environment, die_with_the_parent, free_port, get, samples, total, wait_until
+from support import EXAMPLES, clean_environment, free_port, get, samples, started, total, wait_until
 
 
 def answers_or_change(port, project, text) -> bool:
@@ -29,18 +25,10 @@ def test_runserver_reloads(shm, tmp_path):
     project, port = tmp_path / "project.py", free_port()
     text = (EXAMPLES / "django_one_line.py").read_text()
     project.write_text(text)
-    process = subprocess.Popen(
-        [sys.executable, str(project), "runserver", "--skip-checks", f"127.0.0.1:{port}"],
-        env=clean_environment(shm),
-        stdin=subprocess.DEVNULL,
-        stdout=(tmp_path / "out").open("wb"),
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        preexec_fn=die_with_the_parent,
-    )
-    try:
+    command = [sys.executable, str(project), "runserver", "--skip-checks", f"127.0.0.1:{port}"]
+    with started(command, clean_environment(shm), tmp_path / "log") as process:
         wait_until(lambda: process.poll() is not None or get(port, "/items/1")[0] == 200, "runserver does not start")
-        assert process.poll() is None, (tmp_path / "out").read_text()
+        assert process.poll() is None, (tmp_path / "log").read_text()
         before = total(samples(get(port, "/metrics")[1]), "http_requests_total", endpoint="/items/<int:item>")
         assert before == 1
         changed = text.replace('path("slow/', 'path("new", index), path("slow/')
@@ -49,7 +37,3 @@ def test_runserver_reloads(shm, tmp_path):
         assert total(page, "http_requests_total", endpoint="/items/<int:item>") == 1
         assert total(page, "http_requests_total", endpoint="/new") == 1
         assert total(page, "http_requests_in_progress") == 0
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()

@@ -6,12 +6,11 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from support import SDISTS, WATCHDOG_SECONDS, clean_environment
+from support import SDISTS, clean_environment, run
 
 HERE = Path(__file__).parent
 INSTALLED = SDISTS.parent / "versions"
@@ -46,14 +45,7 @@ def test_labels(name, way, shm):
         pytest.skip(f"{name} is not installed; is there a network?")
     environment = clean_environment(shm, PYTHONPATH="" if version == "newest" else str(directory))
     arguments = ["newest" if version == "newest" else str(directory), *way.split()]
-    done = subprocess.run(
-        [sys.executable, HERE / f"app_{framework}.py", *arguments],
-        env=environment,
-        cwd=HERE,
-        capture_output=True,
-        text=True,
-        timeout=WATCHDOG_SECONDS,
-    )
+    done = run([sys.executable, HERE / f"app_{framework}.py", *arguments], environment, HERE)
     assert done.returncode == 0, done.stderr
     wrong = []
     for (method, path, template, status), found in zip(forty.REQUESTS, json.loads(done.stdout)):

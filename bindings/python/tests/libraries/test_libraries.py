@@ -8,23 +8,19 @@ seconds is compared by its counts.
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from support import WATCHDOG_SECONDS, stock_environment
+from support import clean_environment, multiprocess_environment, python, run
 
 APPLICATIONS = sorted(path.stem for path in Path(__file__).parent.glob("app_*.py"))
 
 
 def _page(application: str, by: str, shm: Path, directory: Path) -> str:
-    environment = stock_environment(shm, directory / by)
-    if by == "dropin":
-        del environment["SHMETRICS_PYTHON"]
     command = [sys.executable, str(Path(__file__).parent / f"{application}.py")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=WATCHDOG_SECONDS)
+    done = run(command, multiprocess_environment(shm, directory / by, by == "stock"))
     assert done.returncode == 0, done.stderr
     files = [name for name in os.listdir(directory / by) if name != "gauge_max_shmetrics.db"]
     assert bool(files) == (by == "stock"), files
@@ -55,3 +51,38 @@ def test_the_same_families_and_samples(application, shm, tmp_path):
     assert ours.keys() == stock.keys()
     for name in stock:
         assert ours[name] == stock[name], name
+
+
+# The variable is set after prometheus_client is imported, by a program without multiprocess mode.
+LATE = """
+import os, tempfile
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from prometheus_fastapi_instrumentator import Instrumentator
+
+def raised(f):
+    try:
+        f()
+    except ValueError as error:
+        return str(error)
+
+app, instrumentator = FastAPI(), Instrumentator()
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = "/does/not/exist"
+print(raised(Instrumentator))
+instrumentator.instrument(app).expose(app)
+print(raised(lambda: TestClient(app).get("/metrics")))
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(dir=".")
+app = FastAPI()
+Instrumentator().instrument(app).expose(app)
+client = TestClient(app)
+client.get("/none")
+print(client.get("/metrics").status_code, repr(client.get("/metrics").text))
+"""
+
+
+def test_a_variable_that_comes_late_changes_nothing(shm, tmp_path):
+    stock, ours = (python(LATE, clean_environment(shm, SHMETRICS_PYTHON=by), cwd=tmp_path) for by in ("0", "1"))
+    assert ours.stdout == stock.stdout, ours.stderr
+    wrong_at_once, wrong_at_the_page, page = stock.stdout.splitlines()
+    assert "not a directory" in wrong_at_once and "env PROMETHEUS_MULTIPROC_DIR" in wrong_at_the_page
+    assert page == "200 ''", "metrics that are not in files"

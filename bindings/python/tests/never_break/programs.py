@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from support import clean_environment, python
+from support import clean_environment, multiprocess_environment, python
 
 KINDS = ["native", "dropin"]
 #: What names the segment in a directory.
@@ -37,12 +37,7 @@ def value(name, **labels):
 def environment(kind: str, shm: Path, directory: Path, **more: str) -> dict[str, str]:
     files = directory / "multiproc"
     files.mkdir(exist_ok=True)
-    if kind == "native":
-        return clean_environment(shm, **more)
-    variables = clean_environment(shm, PROMETHEUS_MULTIPROC_DIR=str(files), **more)
-    if kind == "stock":
-        variables["SHMETRICS_PYTHON"] = "0"
-    return variables
+    return clean_environment(shm, **more) if kind == "native" else multiprocess_environment(shm, files, **more)
 
 
 def program(kind: str, code: str) -> str:

@@ -4,12 +4,12 @@ fork, an interpreter that ends.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import pytest
+import support
 from programs import KINDS, environment, run
-from support import BIN, WATCHDOG_SECONDS, python
+from support import BIN, python
 
 METRICS = """
 counter = Counter("requests_total", "Requests.", ["path"])
@@ -197,7 +197,7 @@ assert value("inner_total") == 0
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_subinterpreters_are_refused(kind, shm, tmp_path):
-    """With words that say so; prometheus_client goes on there as if we were not installed."""
+    """The error says so. prometheus_client works there as without this package."""
     have = python("try:\n import _xxsubinterpreters\nexcept ImportError:\n import _interpreters", environment("native", shm, tmp_path))
     if have.returncode:
         pytest.skip("this Python has no way to make sub-interpreters")
@@ -249,7 +249,7 @@ def test_multiprocessing_by_all_its_methods(by, shm, tmp_path):
     if by == "shmetrics-run":
         del variables["PROMETHEUS_MULTIPROC_DIR"]
         command.insert(0, str(BIN / "shmetrics-run"))
-    done = subprocess.run(command, env=variables, cwd=tmp_path, capture_output=True, text=True, timeout=WATCHDOG_SECONDS)
+    done = support.run(command, variables, tmp_path)
     assert (done.stdout, done.returncode) == ("3.0 3.0 3.0\n", 0), done.stderr
 
 

@@ -4,16 +4,16 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import pytest
+import support
 from programs import KINDS, MARKER, environment, program, run
 from server import Server, gunicorn
-from support import WATCHDOG_SECONDS, get, samples, total
+from support import get, in_mount_namespace, needs_mounts, samples, total
 
 COUNT = """
 warnings.simplefilter("always")
@@ -43,14 +43,10 @@ def check_goes_on(done: subprocess.CompletedProcess) -> None:
     assert total(found, "times_seconds_count") == 3
 
 
+@pytest.mark.parametrize("directory", ["/nowhere/at/all", "/dev/null"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_such_directory(kind, shm, tmp_path):
-    check_goes_on(run(kind, COUNT, shm, tmp_path, SHMETRICS_DIR="/nowhere/at/all"))
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_file_for_a_directory(kind, shm, tmp_path):
-    check_goes_on(run(kind, COUNT, shm, tmp_path, SHMETRICS_DIR="/dev/null"))
+def test_no_directory(kind, directory, shm, tmp_path):
+    check_goes_on(run(kind, COUNT, shm, tmp_path, SHMETRICS_DIR=directory))
 
 
 @pytest.mark.parametrize("content", [b"", b"not a segment" * 1000, b"\0" * 65536], ids=["empty", "text", "zeros"])
@@ -63,36 +59,30 @@ def test_a_file_that_is_no_segment(kind, content, shm, tmp_path):
     check_goes_on(run(kind, COUNT, shm, tmp_path))
 
 
-def in_mount_namespace(mounts: str, kind: str, directory: Path) -> subprocess.CompletedProcess:
-    """The program there, with the default directory for segments."""
+def run_with_mounts(mounts: str, kind: str, directory: Path) -> subprocess.CompletedProcess:
+    """The program in a mount namespace, with the default directory for segments."""
     variables = environment(kind, Path("/dev/shm"), directory)
     del variables["SHMETRICS_DIR"]
-    script = f'set -e; {mounts}; exec "$0" -c "$1"'
-    command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, sys.executable, program(kind, COUNT)]
-    return subprocess.run(command, env=variables, cwd=directory, capture_output=True, text=True, timeout=WATCHDOG_SECONDS)
+    return support.run(in_mount_namespace(mounts, sys.executable, "-c", program(kind, COUNT)), variables, directory)
 
 
-def _may_unshare() -> bool:
-    return bool(shutil.which("unshare")) and subprocess.run(
-        ["unshare", "--mount", "sh", "-c", "mount -t tmpfs none /mnt"], capture_output=True
-    ).returncode == 0
-
-
-needs_mounts = pytest.mark.skipif(not _may_unshare(), reason="mount namespaces are not permitted here")
-
-
-@needs_mounts
-@pytest.mark.parametrize("kind", KINDS)
-def test_read_only_shared_memory(kind, tmp_path):
-    check_goes_on(in_mount_namespace("mount -t tmpfs -o ro none /dev/shm", kind, tmp_path))
+# /dev is a tmpfs with some devices and without /dev/shm.
+NO_SHARED_MEMORY = (
+    "mount -t tmpfs none /mnt; mkdir /mnt/dev; mount --bind /dev /mnt/dev; mount -t tmpfs none /dev; "
+    "for d in null zero urandom random; do touch /dev/$d; mount --bind /mnt/dev/$d /dev/$d; done"
+)
+MOUNTS = {
+    "read-only": "mount -t tmpfs -o ro none /dev/shm",
+    "full": "mount -t tmpfs -o size=64k none /dev/shm; head -c 60k /dev/zero > /dev/shm/full",
+    "not there": NO_SHARED_MEMORY,
+}
 
 
 @needs_mounts
+@pytest.mark.parametrize("mounts", MOUNTS.values(), ids=MOUNTS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_shared_memory(kind, tmp_path):
-    devices = "mkdir /mnt/dev; mount --bind /dev /mnt/dev; mount -t tmpfs none /dev; "
-    devices += "for d in null zero urandom random; do touch /dev/$d; mount --bind /mnt/dev/$d /dev/$d; done"
-    check_goes_on(in_mount_namespace("mount -t tmpfs none /mnt; " + devices, kind, tmp_path))
+def test_shared_memory_that_cannot_be_used(kind, mounts, tmp_path):
+    check_goes_on(run_with_mounts(mounts, kind, tmp_path))
 
 
 @needs_mounts
@@ -100,18 +90,11 @@ def test_no_shared_memory(kind, tmp_path):
 def test_read_only_root(kind, tmp_path):
     """With a tmpfs for shared memory all is well; that the directory takes no marker is said."""
     mounts = "mount -t tmpfs none /dev/shm; mount -o remount,bind,ro /; ! touch /nothing 2>/dev/null"
-    done = in_mount_namespace(mounts, kind, tmp_path)
+    done = run_with_mounts(mounts, kind, tmp_path)
     assert done.returncode == 0, done.stderr
     said, _, page = done.stdout.partition("\n")
     assert [message for message in eval(said) if "takes no marker" not in message] == []
     assert total(samples(page), "requests_total") == 3
-
-
-@needs_mounts
-@pytest.mark.parametrize("kind", KINDS)
-def test_full_shared_memory(kind, tmp_path):
-    done = in_mount_namespace("mount -t tmpfs -o size=64k none /dev/shm; head -c 60k /dev/zero > /dev/shm/full", kind, tmp_path)
-    check_goes_on(done)
 
 
 FULL = """
@@ -143,8 +126,8 @@ def test_full_segment(kind, shm, tmp_path):
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
 @pytest.mark.parametrize("kind", KINDS)
 def test_another_user(kind, shm):
-    """The segment is root's: natively, the other goes on for himself. In a directory he has a
-    segment beside it, and pages add both.
+    """The segment is root's. With native metrics, another user's process counts in its own memory. In
+    a directory, it counts in a side segment, and pages add both.
     """
     with tempfile.TemporaryDirectory(prefix="python-test.", dir="/tmp") as directory:
         Path(directory).chmod(0o755)  # unlike pytest's
@@ -157,12 +140,9 @@ def another_user(kind, shm, tmp_path):
     before = segment.read_bytes()
     shm.chmod(0o1777)
     if kind != "native":
-        (tmp_path / "multiproc").chmod(0o1777)  # he may write into it, and not to the segment
+        (tmp_path / "multiproc").chmod(0o1777)  # into it the user may write, and not to the segment
     become = "import os; os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
-    variables = environment(kind, shm, tmp_path)
-    done = subprocess.run(
-        [sys.executable, "-c", program(kind, become + COUNT)], env=variables, capture_output=True, text=True, timeout=WATCHDOG_SECONDS
-    )
+    done = support.python(program(kind, become + COUNT), environment(kind, shm, tmp_path))
     if kind == "native":
         check_goes_on(done)
     else:
@@ -174,8 +154,8 @@ def another_user(kind, shm, tmp_path):
 @needs_mounts
 def test_a_server_without_shared_memory_serves(tmp_path):
     """gunicorn's workers count for themselves, and answer."""
-    command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", 'mount -t tmpfs -o ro none /dev/shm && exec "$@"', "sh"]
-    with Server([*command, *gunicorn("flask_app")], "hook", Path("/dev/shm"), tmp_path) as server:
+    command = in_mount_namespace(MOUNTS["read-only"], *gunicorn("flask_app"))
+    with Server(command, "hook", Path("/dev/shm"), tmp_path) as server:
         for _ in range(8):
             assert get(server.port, "/items/1")[:2] == (200, "item 1\n")
         status, page, _ = get(server.port, "/metrics")

@@ -19,7 +19,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from support import BIN, ROOT, WATCHDOG_SECONDS, clean_environment, die_with_the_parent, free_port, get, python, wait_until
+from support import BIN, ROOT, clean_environment, free_port, get, python, run, started, wait_until
 
 PYTHON_DIRECTORY = ROOT / "bindings" / "python"
 
@@ -113,7 +113,7 @@ def test_the_wheel_keeps_what_its_tag_promises(wheel, tmp_path):
 
 
 def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
-    return subprocess.run([BIN / "shmetrics", *arguments], env=environment or None, capture_output=True, text=True, timeout=WATCHDOG_SECONDS)
+    return run([BIN / "shmetrics", *arguments], environment or None)
 
 
 class TestCommand:
@@ -124,25 +124,19 @@ class TestCommand:
         assert told.returncode == 0 and "shop" in told.stdout, told
         assert "\nc_total 1\n" in command("render", "shop", **environment).stdout
         module = [sys.executable, "-m", "shmetrics", "render", "shop"]
-        assert "\nc_total 1\n" in subprocess.run(module, env=environment, capture_output=True, text=True).stdout
+        assert "\nc_total 1\n" in run(module, environment).stdout
         assert command("rm", "nothing", **environment).returncode != 0
 
-    def test_serves(self, shm):
+    def test_serves(self, shm, tmp_path):
         environment = clean_environment(shm, SHMETRICS_SEGMENT="shop")
         assert python("from shmetrics import Counter\nCounter('c', 'Help.').inc()", environment).returncode == 0
         port = free_port()
-        process = subprocess.Popen(
-            [BIN / "shmetrics", "serve", "--listen", "127.0.0.1:%d" % port, "shop"],
-            env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=die_with_the_parent,
-        )  # fmt: skip
-        try:
+        serve = [BIN / "shmetrics", "serve", "--listen", "127.0.0.1:%d" % port, "shop"]
+        with started(serve, environment, tmp_path / "log") as process:
             status, page, _ = wait_until(lambda: get(port, "/metrics"), "it does not serve")
             assert status == 200 and "c_total" in page
             # It is the command itself, no Python before it.
             assert os.readlink("/proc/%d/exe" % process.pid).endswith("shmetrics/bin/shmetrics")
-        finally:
-            process.kill()
-            process.wait()
 
     def test_knows_directories(self, shm, tmp_path):
         environment = clean_environment(shm, PROMETHEUS_MULTIPROC_DIR=str(tmp_path))
@@ -157,10 +151,7 @@ class TestCommand:
         import shmetrics
 
         shutil.copytree(Path(shmetrics.__file__).parent, tmp_path / "shmetrics", ignore=shutil.ignore_patterns("bin"))
-        done = subprocess.run(
-            [sys.executable, "-m", "shmetrics", "serve"],
-            env={**os.environ, "PYTHONPATH": str(tmp_path)}, cwd=tmp_path, capture_output=True, text=True,
-        )  # fmt: skip
+        done = run([sys.executable, "-m", "shmetrics", "serve"], {**os.environ, "PYTHONPATH": str(tmp_path)}, tmp_path)
         assert done.returncode == 126
         assert done.stderr.startswith("shmetrics: this installation has no such command") and "cargo install" in done.stderr
 
@@ -184,7 +175,7 @@ shmetrics_build.build_wheel("")
 def backend(pretend: str, interpreter: str = sys.executable) -> subprocess.CompletedProcess:
     code = BACKEND % (str(PYTHON_DIRECTORY / "backend"), pretend)
     environment = {k: v for k, v in os.environ.items() if k != "MATURIN_PEP517_ARGS"}
-    return subprocess.run([interpreter, "-c", code], env=environment, capture_output=True, text=True)
+    return run([interpreter, "-c", code], environment)
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +203,7 @@ class TestSdist:
         if older is None:
             pytest.skip("no python3.8")
         pip = [older, "-m", "pip", "install", "--no-index", "--no-deps", "--no-build-isolation", "--target", str(sdist.parent / "to"), sdist]
-        done = subprocess.run(pip, capture_output=True, text=True)
+        done = run(pip)
         assert done.returncode != 0
         assert "shmetrics cannot be built: CPython 3.9 or later is needed, and this is 3.8." in done.stdout + done.stderr, done
 
@@ -241,7 +232,7 @@ class TestStarts:
     def run(self, shm, tmp_path, *arguments: str, code: str = COUNT, **environment: str) -> str:
         variables = clean_environment(shm, PROMETHEUS_MULTIPROC_DIR=str(tmp_path), **environment)
         command = [sys.executable, *arguments, *(("-c", code) if code else ())]
-        done = subprocess.run(command, env=variables, cwd=tmp_path, capture_output=True, text=True, timeout=WATCHDOG_SECONDS)
+        done = run(command, variables, tmp_path)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
@@ -315,10 +306,8 @@ def test_the_plugin_of_pytest(private, shm, tmp_path):
     (tmp_path / "pytest.ini").write_text("[pytest]\nshmetrics_private = %s\n" % private)
     before = set(os.listdir("/dev/shm"))
     for _ in range(2 if private else 1):  # the application's counter begins anew
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
-            env=clean_environment(shm, SHMETRICS_SEGMENT="app"), cwd=tmp_path, capture_output=True, text=True,
-        )  # fmt: skip
+        pytest_of_users = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+        done = run(pytest_of_users, clean_environment(shm, SHMETRICS_SEGMENT="app"), tmp_path)
         assert done.returncode == 0 and "warning" not in done.stdout, done.stdout + done.stderr
     assert os.listdir(shm) == ([] if private else ["shmetrics-app"])
     assert not {n for n in set(os.listdir("/dev/shm")) - before if n.startswith("shmetrics-pytest.")}

@@ -22,8 +22,8 @@ from support import (
     die_with_the_parent,
     free_port,
     get,
+    multiprocess_environment,
     samples,
-    stock_environment,
     total,
     wait_until,
 )
@@ -33,32 +33,33 @@ _HERE = Path(__file__).parent
 START_ATTEMPTS = 3
 
 
-def located(app: str) -> tuple[str, str]:
+def _located(app: str) -> tuple[str, str]:
     """The directory of an application, and `module:name`."""
     return str(_HERE if app.startswith("apps:") else EXAMPLES), app if ":" in app else f"{app}:app"
 
 
 def gunicorn(app: str, *flags: str) -> list[str]:
-    path, app = located(app)
+    path, app = _located(app)
     command = [str(BIN / "gunicorn"), "--workers", str(WORKERS), "--pythonpath", path, "--log-level", "warning"]
     return [*command, "--bind", "127.0.0.1:PORT", *flags, app]
 
 
 def uvicorn(app: str, *flags: str) -> list[str]:
-    path, app = located(app)
+    path, app = _located(app)
     command = [str(BIN / "uvicorn"), "--workers", str(WORKERS), "--app-dir", path, "--log-level", "warning"]
     return [*command, "--host", "127.0.0.1", "--port", "PORT", *flags, app]
 
 
 def uwsgi(app: str, *flags: str) -> list[str]:
-    path, app = located(app)
+    path, app = _located(app)
     command = [str(BIN / "uwsgi"), "--master", "--processes", str(WORKERS), "--pythonpath", path, "--home", sys.prefix]
     return [*command, "--need-app", "--die-on-term", "--disable-logging", "--http-socket", "127.0.0.1:PORT", *flags, "--module", app]
 
 
 class Server:
-    """`by`: "run" puts `shmetrics-run` in front, "hook" relies on the start-up hook and the environment variable, "native" needs
-    neither, "stock" is prometheus_client as it is."""
+    """`by`: "run" puts `shmetrics-run` in front, "hook" relies on the start-up hook and the environment
+    variable, "native" needs neither, "stock" is prometheus_client as it is.
+    """
 
     def __init__(self, command: list[str], by: str, shm: Path, directory: Path, **environment: str) -> None:
         self._template, self._by, self._shm, self.cwd = command, by, shm, directory / "cwd"
@@ -73,9 +74,7 @@ class Server:
             command = [part.replace("PORT", str(self.port)) for part in self._template]
             environment = clean_environment(self._shm, **self._more)
             if self._by in ("stock", "hook"):
-                environment = stock_environment(self._shm, self.files, **self._more)
-                if self._by == "hook":
-                    del environment["SHMETRICS_PYTHON"]
+                environment = multiprocess_environment(self._shm, self.files, self._by == "stock", **self._more)
             elif self._by == "run":
                 command = [str(BIN / "shmetrics-run"), *command]
             with self._log.open("ab") as log:

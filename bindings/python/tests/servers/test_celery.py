@@ -4,13 +4,10 @@ that knows only the name.
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import sys
 
 import pytest
-from support import BIN, EXAMPLES, clean_environment, die_with_the_parent, python, samples, stock_environment, total, wait_until
+from support import BIN, EXAMPLES, clean_environment, multiprocess_environment, python, run, samples, started, total, wait_until
 
 TASKS = 40
 
@@ -32,33 +29,21 @@ def test_short_lived_children(by, shm, tmp_path):
     if by == "run":
         environment, first = clean_environment(shm, **more), [str(BIN / "shmetrics-run")]
     else:
-        environment, first = stock_environment(shm, files, **more), []
-        del environment["SHMETRICS_PYTHON"]
+        environment, first = multiprocess_environment(shm, files, **more), []
     arguments = ["-A", "celery_app", "worker", "--pool", "prefork", "--concurrency", "2", "--max-tasks-per-child", "3"]
     arguments += ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "warning"]
-    with (tmp_path / "log").open("wb") as log:
-        worker = subprocess.Popen(
-            [*first, str(BIN / "celery"), *arguments],
-            env=environment | {"C_FORCE_ROOT": "1"},
-            cwd=tmp_path,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            preexec_fn=die_with_the_parent,
-        )
-    try:
+    command, log = [*first, str(BIN / "celery"), *arguments], tmp_path / "log"
+    with started(command, environment | {"C_FORCE_ROOT": "1"}, log, tmp_path) as worker:
         sent = python(SEND, environment, str(TASKS), cwd=tmp_path)
         assert sent.returncode == 0, sent.stderr
 
         def page() -> dict:
-            shown = subprocess.run(
-                [*first, sys.executable, "-c", PAGE], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
-            )
+            shown = run([*first, sys.executable, "-c", PAGE], environment, tmp_path)
+            assert shown.returncode == 0, shown.stderr
             return samples(shown.stdout)
 
         def done() -> bool:
-            assert worker.poll() is None, (tmp_path / "log").read_text()
+            assert worker.poll() is None, log.read_text()
             found = page()
             return total(found, "tasks_total") >= TASKS and total(found, "tasks_running") == 0
 
@@ -66,6 +51,3 @@ def test_short_lived_children(by, shm, tmp_path):
         assert [total(page(), "tasks_total", name=f"task {i}") for i in range(4)] == [TASKS / 4] * 4
         assert [file for file in files.glob("*") if file.name != "gauge_max_shmetrics.db"] == []
         assert len(list(shm.iterdir())) == 1
-    finally:
-        os.killpg(worker.pid, signal.SIGKILL)  # the session is ours alone
-        worker.wait()

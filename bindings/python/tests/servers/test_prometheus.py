@@ -4,16 +4,18 @@ worker, and from a sidecar.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 import shutil
 import subprocess
+import sys
 
 import pytest
 from load import PATHS, Load, kill_now_and_then, settle
 from prometheus import Prometheus, now
 from server import Server, gunicorn
-from support import LONG, kill, python_server, total, wait_until
+from support import LONG, free_port, get, kill, multiprocess_environment, started, total, wait_until
 
 SECONDS = 300.0 if LONG else 8.0
 
@@ -28,13 +30,23 @@ threading.Event().wait()
 """
 
 
+@contextlib.contextmanager
+def sidecar_of(server: Server, shm, log):
+    """Gives the port."""
+    port = free_port()
+    with started([sys.executable, "-c", SIDECAR, str(port)], multiprocess_environment(shm, server.files), log) as process:
+        wait_until(lambda: process.poll() is not None or get(port, "/metrics")[0] == 200, "the sidecar does not listen")
+        assert process.poll() is None, log.read_text()
+        yield port
+
+
 @pytest.mark.skipif(not shutil.which("prometheus"), reason="prometheus is not installed")
 @pytest.mark.parametrize("preload", [(), ("--preload",)], ids=["", "--preload"])
 def test_under_load_and_kills(preload, shm, tmp_path):
     command = gunicorn("flask_app", "-k", "gthread", "--threads", "4", *preload)
     with (
         Server(command, "hook", shm, tmp_path) as server,
-        python_server(SIDECAR, shm, server.files) as sidecar,
+        sidecar_of(server, shm, tmp_path / "sidecar.log") as sidecar,
         Prometheus({"worker": server.port, "sidecar": sidecar}, tmp_path / "prometheus") as prometheus,
     ):
         prometheus.wait_for_scrapes(now())
@@ -94,8 +106,8 @@ WRK_CONNECTIONS = 12
 
 @pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not installed")
 def test_under_wrk_and_kills(shm, tmp_path):
-    """wrk says how many answers it got, and how many connections broke. What each of them was in
-    when it ended, it does not say.
+    """wrk reports the number of answers and of broken connections. It does not report whether a
+    connection had a request when it broke.
     """
     seconds = 60 if LONG else 4
     with Server(gunicorn("flask_app", "-k", "gthread", "--threads", "4"), "run", shm, tmp_path) as server:

@@ -8,7 +8,6 @@ the time under load.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import threading
 from collections import Counter
@@ -155,10 +154,6 @@ def test_stock_keeps_a_killed_worker_in_progress(shm, tmp_path):
         assert server.in_progress() == 1
         assert files(server) != [], "files"
     assert list(shm.iterdir()) == []
-
-
-def test_the_tools_are_there():
-    assert shutil.which(str(BIN / "gunicorn")) and shutil.which(str(BIN / "uvicorn"))
 
 
 def test_what_counts_as_a_problem():
