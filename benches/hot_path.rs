@@ -114,7 +114,7 @@ fn hot_path(c: &mut Criterion) {
 fn new_label_set(c: &mut Criterion) {
     let mut group = c.benchmark_group("new label set");
     group.bench_function("made and counted", |b| {
-        // So many that the segment has room for them.
+        // The segment has room for this many.
         const MOST: u64 = 500_000;
         b.iter_custom(|n| {
             let rounds = (0..n).step_by(MOST as usize).map(|from| MOST.min(n - from));

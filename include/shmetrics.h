@@ -1206,11 +1206,11 @@ typedef struct shmetrics_info_family {
  */
 typedef union shmetrics_amount {
   /**
-   * Of `SHMETRICS_UPDATE_ADD_U64`.
+   * The amount of `SHMETRICS_UPDATE_ADD_U64`.
    */
   uint64_t n;
   /**
-   * Of all other operations.
+   * The amount of all other operations.
    */
   double v;
 } shmetrics_amount;

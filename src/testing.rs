@@ -30,7 +30,7 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Of up to 1 MiB.
+    /// A segment of up to 1 MiB.
     ///
     /// # Errors
     /// As [`Options::open`].

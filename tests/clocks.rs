@@ -22,7 +22,7 @@ const HOUR: i64 = 3600 * SECOND;
 const YEAR: i64 = 8766 * HOUR;
 
 /// # Safety
-/// As of the C library's.
+/// The same as for the function of the C library.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn clock_gettime(id: libc::clockid_t, to: *mut libc::timespec) -> libc::c_int {
     // SAFETY: the caller's promise.

@@ -154,7 +154,7 @@ fn so_do_updates_without_a_descriptor() {
     let child = common::fork(|| {
         let segment = name.open();
         for descriptor in 3..256 {
-            // SAFETY: this is what a host does, in a child whose other descriptors nobody uses.
+            // SAFETY: this is what a host does, in a child whose other descriptors are not used.
             unsafe { libc::close(descriptor) };
         }
         all_updates(segment);

@@ -32,7 +32,7 @@ static const double bounds[BUCKETS] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
 
 static double now_ns(void) {
     struct timespec t;
-    /* The processor's time, so that who else runs on it does not count. */
+    /* The processor's time of this process alone: other processes do not count. */
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }

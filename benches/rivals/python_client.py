@@ -139,7 +139,7 @@ def workers(deaths):
     for pid in pids:
         os.kill(pid, 9)
         os.waitpid(pid, 0)
-    # From the beginning.
+    # The next round begins without files.
     for name in os.listdir(os.environ["PROMETHEUS_MULTIPROC_DIR"]):
         os.remove(os.path.join(os.environ["PROMETHEUS_MULTIPROC_DIR"], name))
     dead, died = [], 0

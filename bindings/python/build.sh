@@ -75,7 +75,7 @@ build_target() {
         return
     fi
 
-    # The command: beside the extension, as those who install a wheel have no Rust.
+    # The command: beside the extension, because users of a wheel have no Rust.
     command=
     local profile=(CARGO_PROFILE_RELEASE_STRIP=symbols CARGO_PROFILE_RELEASE_DEBUG=0 "CARGO_PROFILE_RELEASE_OPT_LEVEL=${COMMAND_OPT_LEVEL:-3}"
         CARGO_ENCODED_RUSTFLAGS="$("$root/packaging/rustflags.sh")")

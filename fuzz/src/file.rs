@@ -62,7 +62,7 @@ impl Mapped {
         unsafe { std::slice::from_raw_parts_mut(self.base, self.len) }
     }
 
-    /// Where they are, for who looks at them otherwise.
+    /// The address of the bytes, for code that reads them in another way.
     #[cfg(fuzzing)]
     pub(crate) fn base(&self) -> std::ptr::NonNull<u8> {
         std::ptr::NonNull::new(self.base).expect("page 0 is never mapped")

@@ -88,7 +88,7 @@ pub(crate) struct Family {
 /// Records of one shape. One family at a time has series here.
 #[derive(Debug, Default)]
 struct Store {
-    /// In the order of the page.
+    /// The records, in the order of the page.
     records: Vec<Record>,
     /// Records without a series, for each size the one to be used next at the end.
     free: [Vec<usize>; LISTS],
@@ -104,7 +104,7 @@ struct Record {
     generation: u32,
     live: bool,
     values: Vec<String>,
-    /// Of each member.
+    /// The cells of each member.
     cells: Vec<Cell>,
 }
 

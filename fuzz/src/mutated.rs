@@ -56,7 +56,7 @@ fn cells(segment: &Segment, process: u32) -> Result<(), shmetrics::Error> {
 fn overflowing_cells(segment: &Segment, process: u32) -> Result<(), shmetrics::Error> {
     let max = segment.gauge("max", "", GaugeMode::LiveAll).max_series(1).labels(["l"]).register()?;
     ["x", "too many"].iter().for_each(|v| max.with([v]).set(f64::from(process)));
-    // In its record.
+    // The removed record serves the next label set.
     max.remove(["x"]);
     max.with(["y"]).set(0.5);
     segment.gauge("recent", "", GaugeMode::LiveMostRecent).register()?.set(1e300);
@@ -86,7 +86,7 @@ fn removed(segment: &Segment, process: u32) -> Result<(), shmetrics::Error> {
         idle.remove([v]);
     }
     h.clear();
-    // In the records of others.
+    // The new label sets use the records of the removed ones.
     sets.with(["d"]).inc();
     h.with(["d"]).observe(2.0);
     segment.expire();

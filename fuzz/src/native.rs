@@ -52,7 +52,7 @@ impl Native {
         (if v < 0.0 { -1 } else { 1 }, index)
     }
 
-    /// Of a finite number.
+    /// The index of the bucket of a finite number.
     fn index(&self, size: f64) -> i64 {
         // size = fraction * 2^exponent, with a fraction from 1 on, and below 2.
         let (mut fraction, mut exponent) = (size, 0);

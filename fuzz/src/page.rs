@@ -16,7 +16,7 @@ pub(crate) struct Family {
 pub(crate) struct Sample {
     pub(crate) name: String,
     pub(crate) labels: Vec<(String, String)>,
-    /// As it is written.
+    /// The value as the page writes it.
     pub(crate) value: String,
 }
 

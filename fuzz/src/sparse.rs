@@ -24,7 +24,7 @@ use common::victim::{word, Everything, Field, Map};
 
 const MAX_SIZE: usize = 4 << 20;
 
-/// Of the file system.
+/// The size of the file system.
 const SIZE: usize = 1 << 20;
 
 /// The most bytes of a page for each byte that a reader may read, and how often it may read the

@@ -2,7 +2,7 @@
 # Each crate that is published contains its sources, licences and texts, and nothing else.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-# In the order in which they are published.
+# They are published in this order.
 crates=(shmetrics-derive shmetrics shmetrics-metrics shmetrics-cli)
 failed=0
 for crate in "${crates[@]}"; do

@@ -130,7 +130,7 @@ def inside(command, application, work):
     group = pod["securityContext"]["fsGroup"]
     (work / "volume").mkdir()
     size = pod["volumes"][0]["emptyDir"]["sizeLimit"].removesuffix("i")
-    # As the kubelet makes a directory in memory with a group.
+    # The kubelet makes a directory in memory with a group in this way.
     run("mount", "-t", "tmpfs", "-o", f"size={size},mode=2777,gid={group}", "none", work / "volume")
 
     (work / "image").mkdir()

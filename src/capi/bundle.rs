@@ -170,7 +170,7 @@ impl shmetrics_entry {
         M::fits(kind).then(|| M::from_series(segment, addr))
     }
 
-    /// Of the kinds that have the handle of a histogram.
+    /// The kinds that have the handle of a histogram.
     #[inline(always)]
     fn observer(self, member: usize) -> Option<Histogram> {
         let (segment, kind, addr) = self.place(member)?;

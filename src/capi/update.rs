@@ -22,9 +22,9 @@ pub const SHMETRICS_UPDATE_OBSERVE: u32 = 3;
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub union shmetrics_amount {
-    /// Of `SHMETRICS_UPDATE_ADD_U64`.
+    /// The amount of `SHMETRICS_UPDATE_ADD_U64`.
     pub n: u64,
-    /// Of all other operations.
+    /// The amount of all other operations.
     pub v: f64,
 }
 

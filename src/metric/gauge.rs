@@ -444,7 +444,7 @@ impl Gauge {
         first: f64,
     ) -> bool {
         let generation = self.cell_generation();
-        // Of another generation there is nothing to inherit.
+        // A cell of another generation has no value to inherit.
         let current = !generation.is_over(seen[0]);
         let left = (current && old as u32 & 0xff == owner_bits(0, generation, LIVE)).then(|| f64::from_bits(seen[1]));
         let base = fold(mode, (old != 0).then_some(old_base), left);

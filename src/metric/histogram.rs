@@ -97,7 +97,7 @@ pub(crate) unsafe fn saw_negatives(record: *const u8, generation: Generation) ->
     word.load(Acquire) == generation.tag() | 1
 }
 
-/// In the third word of a foreign handle.
+/// The position of the schema in the third word of a foreign handle.
 const SCHEMA_SHIFT: u32 = 60;
 
 /// The native buckets of a family whose bounds are here, and whose schema is known.

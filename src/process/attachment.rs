@@ -73,7 +73,7 @@ impl Attachment {
         Err(Refusal::Busy)
     }
 
-    /// As the slot's word has it.
+    /// The proof, as the slot's word has it.
     pub(super) fn proof(&self) -> u64 {
         let size = self.size as u64 - 1;
         KIND | (self.id as u64) << ID_SHIFT | size << SIZE_SHIFT | ipc_namespace() << NAMESPACE_SHIFT

@@ -67,7 +67,7 @@ pub(crate) struct Holder {
     proof: u64,
     pub(crate) identity: u32,
     pub(crate) attached_ns: u64,
-    /// In ticks since boot.
+    /// The start of the process, in ticks since boot.
     pub(crate) started: u64,
     /// 0: the holder has not written it yet, or could not tell.
     pub(crate) namespace: u64,
@@ -312,7 +312,7 @@ impl<'a> Slots<'a> {
         living
     }
 
-    /// Whether each of these holders lives, none of whom is the asking process: it does not see its
+    /// Whether each of these holders lives. None of them is the asking process: it does not see its
     /// own lock. A holder that cannot be asked about from here counts as alive.
     pub(crate) fn live(&self, backing: &dyn Backing, holders: &[Holder]) -> Vec<bool> {
         // A question to the kernel, put when the first answer is needed.

@@ -141,7 +141,7 @@ impl<'a> Record<'a> {
     pub(crate) fn state(&self) -> State {
         self.home().own_state()
     }
-    /// That of a family which has its own series.
+    /// The state of a family that has its own series.
     #[inline(always)]
     pub(crate) fn own_state(&self) -> State {
         state::state(self.memory, self.link())

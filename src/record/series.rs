@@ -8,7 +8,7 @@ use crate::shm::layout::{entry, FLAG_ESCAPED, FLAG_MODE_SHIFT};
 /// A series about to be written.
 pub(crate) struct NewSeries {
     pub(crate) family: u32,
-    /// Of its hash.
+    /// The upper 32 bits of the label set's hash.
     pub(crate) tag: u32,
     pub(crate) kind: Kind,
     pub(crate) mode: GaugeMode,

@@ -225,7 +225,7 @@ impl<const N: usize> Bundle<N> {
     /// As [`Family::remove_matching`](crate::Family::remove_matching). Returns how many label sets.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Family::remove_matching`](crate::Family::remove_matching).
     pub fn remove_matching(&self, labels: &[(&str, &str)]) -> Result<u64, Error> {
         self.bundle.family.remove_matching(labels)
     }
@@ -266,7 +266,7 @@ impl BundleEntry {
     pub fn get<M: Metric>(&self, member: Member<M>) -> M {
         let addr = match self.place(member.number) {
             Some((kind, addr)) if M::fits(kind) => addr,
-            // In front of no memory.
+            // No memory is at this address, so the handle is inert.
             _ => SeriesAddr { at: self.segment.inner.memory.len(), ..self.addr },
         };
         M::from_series(self.segment, addr)

@@ -95,7 +95,7 @@ impl<M: Metric> DynamicFamily<M> {
     /// As [`Family::remove_matching`](crate::Family::remove_matching).
     ///
     /// # Errors
-    /// As there.
+    /// As [`Family::remove_matching`](crate::Family::remove_matching).
     pub fn remove_matching(&self, labels: &[(&str, &str)]) -> Result<u64, Error> {
         self.family.remove_matching(labels)
     }
@@ -207,7 +207,7 @@ impl DynamicBundle {
     /// As [`Bundle::remove_matching`](crate::Bundle::remove_matching).
     ///
     /// # Errors
-    /// As there.
+    /// As [`Family::remove_matching`](crate::Family::remove_matching).
     pub fn remove_matching(&self, labels: &[(&str, &str)]) -> Result<u64, Error> {
         self.bundle.family.remove_matching(labels)
     }

@@ -43,7 +43,7 @@ pub(super) fn write(
         let at = offset(links[i]);
         spec.write(inner, at, hashes[i], &blobs[i]);
         memory.put32(at + family::OVERFLOW, (embedded / GRANULE) as u32);
-        // From its own seat.
+        // The offset counts from the member's own seat.
         memory.put32(at + family::TEXT_AT, (plan.text_at - plan.seats[i]) as u32);
         if i > 0 {
             memory.put32(at + entry::STATE, State::new(state::LIVE, 0).0);

@@ -33,7 +33,7 @@ const MOST: usize = 64;
 pub(super) struct Positions([u8; LABELS_MAX]);
 
 impl Positions {
-    /// In the family's own order.
+    /// The labels are in the family's own order.
     pub(super) const SAME: Positions = {
         let mut positions = [0; LABELS_MAX];
         let mut i = 0;
@@ -44,7 +44,7 @@ impl Positions {
         Positions(positions)
     };
 
-    /// Of label `i` of the family.
+    /// The position of label `i` of the family.
     #[inline]
     pub(super) fn of(&self, i: usize) -> usize {
         self.0.get(i).copied().map_or(0, usize::from)
@@ -95,7 +95,7 @@ pub(super) fn family_of(family: &FamilyRef, count: usize) -> Option<Way> {
     }
     let mut positions = [0; LABELS_MAX];
     for (i, position) in positions.iter_mut().enumerate().take(count) {
-        // In a damaged segment they may be anything.
+        // In a damaged segment the positions may be anything.
         *position = memory.get8(positions_at(family.at, count) + i as u64).min(count as u8 - 1);
     }
     let (member, positions) = (Record::new(memory, offset(parent)), Positions(positions));

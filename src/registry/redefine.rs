@@ -138,7 +138,7 @@ pub(super) fn set_limits(inner: &Inner, record: &Record<'_>, specs: &[Spec<'_>])
         return members
             .for_each(|((member, _), spec)| inner.memory.put32(member.at + f::EXEMPLAR_MS, spec.exemplar_ms));
     };
-    // That limit is its bundle's.
+    // The limit of a bundled family is the bundle's.
     if !record.is_bundled() {
         inner.memory.put64(record.at + f::MAX_SERIES, spec.max_series);
     }

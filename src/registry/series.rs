@@ -26,7 +26,7 @@ impl FamilyRef {
             // SAFETY: `generation_of` has looked at the record, which is an entry's.
             return unsafe { M::from_entry(segment, addr) };
         }
-        // As in `look_up`.
+        // The copies are for the closures, as in `look_up`.
         let (name_len, value) = (name_len, value);
         made(segment, self.make(hash, count, &name_len, &value))
     }
@@ -44,7 +44,7 @@ impl FamilyRef {
         if let Some(addr) = self.look_up::<CONST_COUNT>(hash, count, name_len, value) {
             return addr;
         }
-        // As in `look_up`.
+        // The copies are for the closures, as in `look_up`.
         let (name_len, value) = (name_len, value);
         self.make(hash, count, &name_len, &value)
     }

@@ -53,7 +53,7 @@ impl Arena<'_> {
             let all = series.saturating_mul(processes.div_ceil(CELLS_PER_BLOCK));
             all.saturating_sub(blocks).saturating_mul(CELL_BLOCK)
         };
-        // Of a damaged count no more than all there is.
+        // If the count is damaged, the result is at most the whole arena.
         missing(slots).min(arena / 8).max(missing(LEAST.max(2 * high).min(slots))).min(arena)
     }
 

@@ -91,7 +91,7 @@ pub(crate) fn revive_from<M: Memory>(memory: &M, link: u32, seen: State) -> bool
 /// count of its changes in the head's high half against the return of an old head.
 pub(crate) struct FreeList<'a, M> {
     pub(crate) memory: &'a M,
-    /// Where its head is.
+    /// The address of the record's head.
     pub(crate) at: u64,
 }
 

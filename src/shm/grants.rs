@@ -86,7 +86,7 @@ pub(crate) struct Grants {
     source: Option<Box<dyn Source>>,
 }
 
-/// Of views about which nothing more is known.
+/// The grants of views about which nothing more is known.
 pub(crate) static UNKNOWN: Grants = Grants::with(None);
 
 impl Grants {
@@ -104,7 +104,7 @@ impl Grants {
         Self::with(Some(source))
     }
 
-    /// Of memory that is there in full.
+    /// The grants of memory that is there in full.
     pub(crate) fn plain() -> Self {
         Self::new(Box::new(Plain))
     }

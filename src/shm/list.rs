@@ -375,7 +375,7 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
-    /// From the link `first` on.
+    /// A walk that begins at the link `first`.
     pub(crate) fn from(first: u32) -> Self {
         Walk { first, ..Walk::default() }
     }

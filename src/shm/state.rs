@@ -50,7 +50,7 @@ impl State {
         State(class << CLASS_SHIFT | state)
     }
 
-    /// Of a seat in a record of this generation.
+    /// The state of a seat in a record of this generation.
     pub(crate) const fn of_seat(self, state: u32) -> Self {
         State(self.0 >> GENERATION_SHIFT << GENERATION_SHIFT | SEAT << CLASS_SHIFT | state)
     }

@@ -76,7 +76,7 @@ enum Of {
     Label,
 }
 
-/// As scrapers call it.
+/// The name of the scheme, as scrapers send it.
 pub(crate) fn word(escaping: Escaping) -> &'static str {
     match escaping {
         Escaping::Underscores => "underscores",

@@ -97,7 +97,7 @@ pub(crate) fn matches<'v, const CONST_COUNT: bool>(
         // of `len`. What stands before a value is never empty.
         let (before, own, after) =
             unsafe { (*text.get_unchecked(at - 1), text.get_unchecked(at..end), *text.get_unchecked(end)) };
-        // In front of the first value is what every text begins with.
+        // What stands in front of the first value is the same in every text.
         if ((!CONST_COUNT || i > 0) && before != b'"') || after != b'"' || !same(own, v) {
             return false;
         }

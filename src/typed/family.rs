@@ -88,7 +88,7 @@ impl<M: Metric, L> TypedFamily<M, L> {
     /// As [`Family::remove_matching`](crate::Family::remove_matching).
     ///
     /// # Errors
-    /// As there.
+    /// As [`Family::remove_matching`](crate::Family::remove_matching).
     pub fn remove_matching(&self, labels: &[(&str, &str)]) -> Result<u64, Error> {
         self.family.remove_matching(labels)
     }

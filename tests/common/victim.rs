@@ -94,7 +94,7 @@ pub fn options(name: &str) -> Options {
     Options::new().name(name).max_size(MAX_SIZE).max_processes(64)
 }
 
-/// The bytes of the segment's file; nobody has it mapped any more.
+/// The bytes of the segment's file, which no process has mapped any more.
 pub fn bytes() -> Vec<u8> {
     let directory = Directory::new("victim");
     let name = directory.name("segment");

@@ -140,7 +140,7 @@ impl Image {
 /// A read-only view of a segment that others are changing.
 pub struct Live {
     mapping: *const u8,
-    /// As it was when we last looked.
+    /// The memory as it was at the last look.
     pub image: Image,
 }
 

@@ -46,7 +46,7 @@ impl Trace {
         let mut chosen = BTreeSet::new();
         let after = self.changes.iter().filter(|i| **i < all.len());
         chosen.extend(after.step_by(self.changes.len().div_ceil(AFTER_CHANGES).max(1)));
-        // Of each stretch the instruction that is reached soonest.
+        // From each stretch, choose the instruction that is reached soonest.
         let stretch = all.len().div_ceil(if all.len() < FEW { BETWEEN_FEW } else { BETWEEN });
         for from in (0..all.len()).step_by(stretch) {
             let to = (from + stretch).min(all.len());

@@ -414,7 +414,7 @@ fn a_fork_leaves_no_descriptor_in_its_parent_and_one_in_a_silent_child_of_root()
 fn forks_of_several_threads_leave_no_descriptor_in_children() {
     let stage = Stage::new(Opening::Private);
     let own = || stage.descriptors();
-    // In a process without the threads of other tests.
+    // The process has no threads of other tests.
     let seen = told(|| {
         let most = || (0..400).map(|_| told(own).parse::<usize>().unwrap()).max();
         let most = std::thread::scope(|scope| {

@@ -17,7 +17,7 @@ const ARENA_AT: u64 = 112;
 const ARENA_TAIL: u64 = 320;
 const FAMILY_HEAD: u64 = 280;
 const INDEX_AT: u64 = 96;
-/// In a family's record.
+/// The offset in a family's record.
 const STORE: u64 = 276;
 
 /// Runs `f` in a child, with a directory on a file system of so many bytes that only the child

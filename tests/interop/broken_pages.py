@@ -32,7 +32,7 @@ def _with(line: str, instead: str) -> str:
 
 A, B = 'requests_total{path="/"} 3\n', 'requests_total{path="/a b"} 4\n'
 
-# what is wrong: the page, and who must reject it
+# what is wrong: the page, and the checkers that must reject it
 BROKEN: dict[str, tuple[str, set[str]]] = {
     "a series twice": (_with(A, A + A), {"model", "structure", "Pushgateway"}),
     "a series twice, with another value": (_with(B, B.replace("4", "5") + B), {"model", "structure", "Pushgateway"}),
@@ -116,7 +116,7 @@ def _om(line: str, instead: str) -> str:
     return OPENMETRICS_GOOD.replace(line, instead)
 
 
-# what is wrong: the page, and who must reject it. "model": what is on the page is not what the
+# what is wrong: the page, and which checkers reject it. "model": what is on the page is not what the
 # right one has.
 BROKEN_OPENMETRICS: dict[str, tuple[str, set[str]]] = {
     "no end": (_om("# EOF\n", ""), ALL),

@@ -36,7 +36,7 @@ GRAMMAR_PAGES = int(os.environ.get("GRAMMAR_PAGES", "10"))
 FORMAT_PAGES, SEED = int(os.environ.get("FORMAT_PAGES", "40")), int(os.environ.get("SEED", "0"))
 CLOCK_TOLERANCE = 0.01
 
-# name: the format, with starts, who reads it
+# name: the format, with starts, the program that reads it
 FORMATS = {
     "text 0.0.4": ("text", False, decoders.text),
     "text 1.0.0": ("text1", False, decoders.text),

@@ -55,7 +55,7 @@ class Normal:
         self.families[name] = about
 
     def classic(self) -> Normal:
-        """Without native buckets, for who has none."""
+        """Without native buckets, for formats that have none."""
         return Normal({k: v for k, v in self.samples.items() if "!" not in k[0]}, self.created, self.families)
 
     def without(self, prefix: str) -> Normal:

@@ -114,7 +114,7 @@ class Random(PageTest):
 
 
 class Calibration(unittest.TestCase):
-    """The checkers let the good page pass, and each wrong one is rejected by those who must."""
+    """The checkers let the good page pass, and each wrong one is rejected by the checkers that must."""
 
     def setUp(self) -> None:
         families = [

@@ -25,7 +25,7 @@ from scrape import complaints, wait_for_scrapes
 SECONDS = float(os.environ.get("SERVE_SECONDS", "6"))
 CERTIFICATES = shm.ROOT / "cli/tests/certs"
 WORKERS = 3
-# Of `s3cret`.
+# The hash of `s3cret`.
 HASH = "$2b$04$abcdefghijklmnopqrstuuLZYjhNQAOdpbzt4WxWlUHjv1wsyH5DG"
 
 

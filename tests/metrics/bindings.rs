@@ -224,7 +224,7 @@ fn one_process_plays_several() {
     assert_eq!((seen("g_livesum"), seen("g_livemax"), seen("g_sum")), (Some(3.0), Some(2.0), Some(7.0)));
     segment.detach_process();
     assert_eq!((seen("g_livesum"), seen("g_sum")), (Some(2.0), Some(7.0)));
-    // Who comes back is a new one.
+    // A process that comes back is a new process.
     segment.gauge("g_livesum", "", GaugeMode::LiveSum).register().unwrap().add(10.0);
     assert_eq!(seen("g_livesum"), Some(12.0));
     assert_eq!(name.open().path(), segment.path());

@@ -207,7 +207,7 @@ fn states_have_lives() {
     assert!(page.contains("b{n=\"2\",b=\"x\"} 1\nb{n=\"2\",b=\"y\"} 0\n"), "{page}");
 }
 
-/// Of an empty bucket nothing can be taken.
+/// Nothing can be taken from an empty bucket.
 #[test]
 fn a_gauge_histogram_never_falls_below_zero() {
     let s = Options::new().anonymous().open().unwrap();

@@ -61,7 +61,7 @@ fn an_exact_name_is_a_part_of_the_definition_and_clashes_as_it_is_shown() {
     s.count("a", &[], 1.0).unwrap();
     s.count("a_total", &[], 1.0).unwrap();
     assert_eq!(samples(&page(&s))["a"], 4.0);
-    // By escaped names too.
+    // The same holds for escaped names.
     s.counter("b.c", "").exact_name().register().unwrap().inc();
     assert!(matches!(s.gauge("U__b_2e_c", "", GaugeMode::Shared).register(), Err(Error::Conflict(_))));
     let values = Exposition::new(Format::Text).with_escaping(Escaping::Values);
@@ -134,7 +134,7 @@ fn bounds_are_short_in_texts_where_the_creator_says_so() {
     let canonical = segment();
     fill(&canonical);
     assert!(in_format(&canonical, Format::Text).contains("h_bucket{l=\"1.0\",le=\"1.0\"}"));
-    // Who attaches it has no say.
+    // The process that attaches the segment does not decide.
     let again = name.options().short_bounds(false).open().unwrap();
     assert!(in_format(&again, Format::Text).contains("le=\"1\""));
 }

@@ -95,7 +95,7 @@ fn segments_are_made_and_exact_where_much_is_missing() {
     for lack in LACKS {
         let name = Name::new("percpu");
         if runs("absence::makes_a_segment", lack, &name) {
-            // Who lacks nothing counts on.
+            // A process that lacks nothing goes on counting.
             let segment = name.open();
             assert_eq!(
                 kind(&segment),

@@ -41,7 +41,7 @@ fn the_same_without_a_section_loses() {
     panic!("nothing of {done} was lost: the tests would not see it");
 }
 
-/// All on one CPU, as those who share one CPU's cell are.
+/// All threads run on one CPU, so they share the CPU's cell.
 fn stay_on_the_first_cpu() {
     // SAFETY: a set of CPUs is plain bits.
     unsafe {

@@ -23,7 +23,7 @@ struct Metrics {
     labelled: Counter,
     histogram: Histogram,
     native: Histogram,
-    /// Of the bundle.
+    /// The entry of the bundle.
     entry: Three,
 }
 

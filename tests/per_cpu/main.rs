@@ -328,7 +328,7 @@ fn what_is_in_per_cpu_cells_can_be_taken_back() {
 fn an_update_leaves_errno_alone() {
     let name = Name::new("percpu");
     let segment = name.open();
-    // So much that the memory has to be asked for.
+    // The counters need so much memory that the process asks for more.
     let counters: Vec<Counter> =
         (0..600).map(|n| segment.counter(&format!("jobs_{n}"), "").register().unwrap()).collect();
     for counter in &counters {

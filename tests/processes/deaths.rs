@@ -111,7 +111,7 @@ fn marking_a_process_dead_changes_nothing() {
         assert!(!scene.segment.mark_dead(pid));
     }
     for pid in [0, 1, u32::MAX] {
-        assert!(scene.segment.mark_dead(pid), "{pid} is nobody here");
+        assert!(scene.segment.mark_dead(pid), "{pid} is no process here");
     }
     scene.assert(2, 2, "all live as before");
     fork(|| assert!(!scene.segment.mark_dead(me), "a child, too, sees its parent alive")).join();

@@ -35,7 +35,7 @@ fn every_mode_with_living_and_dead_processes() {
     for mode in GaugeMode::ALL.iter().copied() {
         let shown = value(&segment, mode);
         let empty_sum = matches!(mode, GaugeMode::Shared | GaugeMode::Sum | GaugeMode::LiveSum);
-        assert_eq!(shown, empty_sum.then_some(0.0), "{mode} before anybody set it");
+        assert_eq!(shown, empty_sum.then_some(0.0), "{mode} before any process set it");
     }
     let ready = Gate::new();
     let start = |identity: u32, v: f64| {
@@ -313,7 +313,7 @@ fn an_anonymous_segment_is_shared_by_forks_and_sealed() {
     let descriptor = segment.as_fd().unwrap();
     // SAFETY: a plain call on the segment's descriptor; the seal refuses it.
     let truncated = unsafe { libc::ftruncate(descriptor.as_raw_fd(), 0) };
-    assert_eq!(truncated, -1, "nobody can truncate it under a reader");
+    assert_eq!(truncated, -1, "no process can truncate it under a reader");
 }
 
 #[test]

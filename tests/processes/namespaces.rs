@@ -24,7 +24,7 @@ fn a_worker_in_another_pid_namespace_lives_and_dies_in_plain_sight() {
         seen.wait();
         scene.assert(2, 2, "from outside, both live");
         assert!(scene.pids().contains(&1));
-        assert!(scene.segment.mark_dead(1), "its pid means nobody out here");
+        assert!(scene.segment.mark_dead(1), "no process has its pid out here");
         scene.assert(2, 2, "and is no way to it");
         worker.signal(libc::SIGSTOP);
         scene.assert(2, 2, "stopped");

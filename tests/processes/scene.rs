@@ -42,12 +42,12 @@ impl Scene {
         let listed = s.keys().filter(|k| k.starts_with("all{")).count();
         let expected = (f64::from(updates), f64::from(updates), f64::from(alive), alive as usize);
         assert_eq!((s["count_total"], s["sum"], s["live"], listed), expected, "{when}: {s:?}");
-        // Somebody from outside, who knows nothing but the file, sees the same.
+        // A reader, which knows nothing but the file, sees the same.
         let processes = self.name.reader().inspect().processes;
         assert_eq!(processes.iter().filter(|p| p.alive).count(), alive as usize, "{when}: {processes:?}");
     }
 
-    /// The pids of those who live, in the order of their slots.
+    /// The pids of the living holders, in the order of their slots.
     pub(crate) fn pids(&self) -> Vec<u32> {
         self.name.reader().inspect().processes.iter().filter(|p| p.alive).map(|p| p.pid).collect()
     }

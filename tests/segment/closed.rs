@@ -1,5 +1,5 @@
-//! Hosts that turn into daemons close every descriptor they do not know, and their numbers are soon
-//! somebody else's.
+//! Hosts that turn into daemons close every descriptor that they do not know, and soon open other
+//! files under the same numbers.
 
 use std::os::fd::AsRawFd;
 
@@ -11,7 +11,7 @@ const SETS: usize = 20_000;
 /// Closes all descriptors but the first three, and opens a file of the host's under their numbers.
 fn close_all(host_file: &str) -> Vec<std::fs::File> {
     for descriptor in 3..1024 {
-        // SAFETY: this is what a host does; in a child, whose other descriptors nobody uses.
+        // SAFETY: this is what a host does; in a child, whose other descriptors are not used.
         unsafe { libc::close(descriptor) };
     }
     let open = || std::fs::OpenOptions::new().read(true).write(true).open(host_file).unwrap();
@@ -20,7 +20,7 @@ fn close_all(host_file: &str) -> Vec<std::fs::File> {
     files
 }
 
-/// Whether anybody has a lock on the file.
+/// Whether any process has a lock on the file.
 fn is_locked(file: &std::fs::File) -> bool {
     // SAFETY: an all-zero flock is a valid value.
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };

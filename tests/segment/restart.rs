@@ -122,7 +122,7 @@ fn of_masters_that_start_at_once_one_makes_the_new_segment() {
                     let segment = options.open().unwrap();
                     count(&segment);
                     inodes.set(i, std::fs::metadata(name.path()).unwrap().ino());
-                    assert!(segment.is_current(), "nobody counts unseen");
+                    assert!(segment.is_current(), "no process counts unseen");
                     arrived.add(0, 1);
                     while arrived.get(0) < MASTERS as u64 {
                         std::thread::yield_now();
@@ -135,7 +135,7 @@ fn of_masters_that_start_at_once_one_makes_the_new_segment() {
         let inode = std::fs::metadata(name.path()).unwrap().ino();
         assert_eq!(inodes.snapshot(), [inode; MASTERS], "round {round}: one segment for all");
         let total = samples(&text(&name.reader().render(Format::Text)))["c_total"];
-        // The old segment goes on if somebody who keeps it was first.
+        // The old segment goes on if a master that keeps it was first.
         assert!([MASTERS as f64, MASTERS as f64 + 1.0].contains(&total), "round {round}: {total}");
     }
 }

@@ -1,4 +1,4 @@
-//! Other users: who may read, who may write, and whose files are trusted.
+//! Other users: read and write access to a segment, and the users whose files are trusted.
 
 use std::os::unix::fs::{chown, PermissionsExt};
 

@@ -92,7 +92,7 @@ fn round(directory: &Directory, random: &mut Random) {
     let mut killed = Vec::new();
     for _ in 0..random.below(12) {
         pause(random.below(400));
-        // The last one, who creates if nobody else does, survives every round.
+        // The last racer survives every round, and creates the segment if no other racer does.
         let victim = random.below(RACERS as u64 - 1) as usize;
         if !killed.contains(&victim) {
             std::mem::replace(&mut racers[victim], Child(0)).kill();

@@ -94,7 +94,7 @@ fn updates_shown(segment: &Segment) -> Vec<u64> {
         let sample = format!("sets_total{{tens=\"{}\",unit=\"{}\"}}", set / 10, set % 10);
         shown[SET + set] = take(&sample).unwrap_or(0.0);
     }
-    assert!(page.is_empty(), "samples that nobody made: {page:?}");
+    assert!(page.is_empty(), "samples that no process made: {page:?}");
     shown.iter().for_each(|v| assert!(*v >= 0.0 && v.fract() == 0.0, "{v} updates"));
     shown.into_iter().map(|v| v as u64).collect()
 }

@@ -99,7 +99,7 @@ impl Ledger {
             words.add(Self::OWN + me, 1);
         };
         let unregister = || segment.unregister(&format!("family_{me}")).unwrap();
-        // With what the worker before has counted.
+        // This removes what the worker before has counted.
         unregister();
         let mut definition = me % 2;
         let mut mine = define(definition);

@@ -1,4 +1,4 @@
-//! What a contestant can do, and who the contestants are.
+//! The operations of a contestant, and the list of the contestants.
 
 use std::sync::Arc;
 

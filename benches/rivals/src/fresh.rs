@@ -34,7 +34,7 @@ impl Bare {
     const NAME: &'static str = "the same bytes, unprotected";
     const RECORD: usize = 128 / 8;
     const FIRST_INDEX: usize = 1 << 10;
-    /// Of all indexes together.
+    /// The number of words of all indexes together.
     const INDEXES: usize = 1 << 20;
     const MOST: usize = 200_000;
     const LOCKED: usize = 12;

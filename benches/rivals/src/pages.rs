@@ -29,7 +29,7 @@ impl Series for Copy {
     }
 }
 
-/// As slices of updates are.
+/// A slice takes this long, as a slice of updates does.
 const SLICE_NS: f64 = 2e6;
 
 struct Player {

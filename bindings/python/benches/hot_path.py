@@ -51,7 +51,7 @@ BARS = [
     (NATIVE, "`labels(4 keywords).inc()`", 500 / 2311),
     (NATIVE, "`Histogram.observe()`, eighth", 90 / 1803),
 ]
-# Of the time of separate look-ups.
+# The most that a bundle may take, as a part of the time of separate look-ups.
 BUNDLE_BAR = 0.55
 
 

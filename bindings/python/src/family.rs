@@ -102,7 +102,7 @@ pub(crate) struct Family<M> {
     pub(crate) segment: Option<shmetrics::Segment>,
     /// `None`: the family is refused, and counts nowhere.
     pub(crate) table: Option<DynamicFamily<M>>,
-    /// Of a gauge.
+    /// The mode of a gauge.
     pub(crate) mode: GaugeMode,
     /// Of an enum.
     pub(crate) states: Vec<String>,

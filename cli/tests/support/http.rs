@@ -148,7 +148,7 @@ pub struct Response {
     pub code: u16,
     headers: Vec<(String, String)>,
     pub bytes: Vec<u8>,
-    /// As text.
+    /// The same bytes as text.
     pub body: String,
 }
 

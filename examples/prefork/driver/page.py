@@ -13,7 +13,7 @@ WATCHDOG_SECONDS = 20
 
 
 def fetch(port: int) -> tuple[str, str]:
-    """The page of http://127.0.0.1:port/metrics, and who rendered it: c, rust, cpp or master."""
+    """The page of http://127.0.0.1:port/metrics, and the kind of process that rendered it: c, rust, cpp or master."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WATCHDOG_SECONDS)
     try:
         connection.request("GET", "/metrics", headers={"Connection": "close"})

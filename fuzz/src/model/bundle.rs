@@ -109,7 +109,7 @@ impl Segment {
                 }
             }
             if replace {
-                // That of the key comes first.
+                // The family that has the name of the key comes first.
                 let names = there.into_iter().chain(group.iter().filter_map(|f| self.called(&f.base)));
                 for at in names.map(|at| self.families[at].home) {
                     if !olds.contains(&at) {

@@ -203,7 +203,7 @@ impl TextEncoder {
     pub(in crate::expose) fn new(view: View, exposition: Exposition, out: &mut Vec<u8>) -> Self {
         let openmetrics = exposition.format() == Format::OpenMetrics;
         let mut names = type_names(view.kind, openmetrics);
-        // Of the texts other than OpenMetrics.
+        // Only Prometheus' text formats show a name exactly.
         if view.exact {
             (names.family, names.sample) = ("", "");
         }

@@ -343,7 +343,7 @@ impl<'a> Cursor<'a> {
         self.enter(link);
     }
 
-    /// To the series of a family.
+    /// Goes on with the series of a family.
     fn enter(&mut self, link: u32) {
         let record = self.segments.part().record(link);
         let (births, first) = (announcements(record.memory, record.list()), record.first());

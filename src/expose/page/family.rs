@@ -94,7 +94,7 @@ pub(in crate::expose) struct View {
     /// Native buckets, or those of quantiles.
     pub(in crate::expose) native: Option<Stored>,
     pub(in crate::expose) scheme: Option<BucketScheme>,
-    /// In which native buckets the bounds are.
+    /// The indexes of the native buckets that contain the bounds.
     pub(in crate::expose) ordinals: Vec<i32>,
     pub(in crate::expose) has_negative_bounds: bool,
     /// Label text that all series of the page have in front of theirs.

@@ -58,7 +58,7 @@ pub(in crate::expose) struct Expected {
 /// between, whatever their format.
 #[derive(Default)]
 pub(in crate::expose) struct Digest {
-    /// Of the series that is being read.
+    /// The digest of the series that is being read.
     one: Cell<u64>,
     /// A sum over all series before, so that their order does not count.
     all: Cell<u64>,

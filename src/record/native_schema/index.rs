@@ -187,7 +187,7 @@ mod tests {
             let power = i64::from(index) << -schema;
             return power >= e && Big::new(m).at_most_power(((power - e) as usize).min(200));
         }
-        // To the power of 2^schema.
+        // Both sides are raised to the power of 2^schema.
         let power = i64::from(index) - (e << schema);
         let mut big = Big::new(m);
         (0..schema).for_each(|_| big = big.square());

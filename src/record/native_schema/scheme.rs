@@ -26,7 +26,7 @@ pub(crate) struct BucketScheme {
 }
 
 impl BucketScheme {
-    /// By how many steps it is coarser than the finest schema.
+    /// The number of steps by which this schema is coarser than the finest schema.
     #[inline(always)]
     pub(crate) fn steps(&self) -> u32 {
         (SCHEMA_MAX - self.schema) as u32

@@ -1,4 +1,4 @@
-//! Who may use a segment: its mode, owner and group, and the users who are trusted.
+//! Access to a segment: its mode, owner and group, and the users that are trusted.
 
 use super::account::Given;
 use crate::Error;
@@ -6,8 +6,8 @@ use crate::Error;
 /// The mode of a new segment, unless it is chosen.
 pub(crate) const DEFAULT_MODE: u32 = 0o600;
 
-/// Who may use a new segment, and whose segments may be used, as asked for. Names are not looked up
-/// yet: what is not needed may well not be there, as in a changed root.
+/// The access that the options ask for: to a new segment, and to segments of other users. Names are
+/// not looked up yet: a name that is not needed may be missing, as in a changed root.
 pub(crate) struct Access {
     pub(crate) mode: u32,
     pub(crate) owner: Option<Given>,

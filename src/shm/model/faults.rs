@@ -31,7 +31,7 @@ pub(super) enum Fault {
     NoFence,
     /// The table's size is read once and believed for good.
     OldSize,
-    /// So is how far words are from their homes.
+    /// The maximum probe distance is read once and believed for good.
     OldMaxProbe,
     /// The swap that puts a word into the index does not publish how far from its home that is.
     RelaxedWord,
@@ -102,7 +102,7 @@ pub(super) struct Faulty<'a, M> {
     seen_first: Cell<Option<u32>>,
 }
 
-/// Of a table that has not doubled.
+/// The maximum probe distance of a table that has not doubled.
 const SMALL_MAX_PROBE: u64 = header::INDEX_MAX_PROBE + 4 * BITS as u64;
 
 fn is_pending(at: u64) -> bool {

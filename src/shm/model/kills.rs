@@ -38,7 +38,7 @@ enum Act {
 }
 use Act::{Insert, Remove};
 
-/// What three processes do, the first of whom is killed.
+/// The steps of three processes, of which the first is killed.
 #[derive(Clone, Copy)]
 struct Case {
     scene: fn() -> Small,

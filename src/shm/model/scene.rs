@@ -11,7 +11,7 @@ use crate::shm::layout::{counter, entry, header, FREE_LINK, GRANULE};
 use crate::shm::list::ListHead;
 use crate::shm::memory::Memory;
 
-/// Of a small index.
+/// The size of a small index.
 pub(super) const BITS: u32 = 2;
 /// What a crowded index doubles to.
 pub(super) const MAX_BITS: u32 = 3;
@@ -47,7 +47,7 @@ pub(super) const KEY: u64 = counter::FRACTION;
 pub(super) const HERE: u64 = 8 << 32;
 /// Differs from `HERE` only where the index does not look.
 pub(super) const SAME_TAG: u64 = 8 << 32 | 1;
-/// At home behind it.
+/// The home of this word is the slot behind the home of `HERE`.
 pub(super) const NEXT_DOOR: u64 = 1 << 32;
 /// At home in the first word, and elsewhere in the doubled table.
 pub(super) const MOVING: u64 = 4 << 32;

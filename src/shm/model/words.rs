@@ -112,7 +112,7 @@ impl<W: Word> Words<W> {
 /// What a thread is about to do to the memory.
 #[derive(Clone, Copy)]
 pub(super) enum Step {
-    /// To load this word.
+    /// The thread loads this word next.
     Load(u64),
     Other,
 }

@@ -42,7 +42,7 @@ use super::memory::{Mapped, Memory};
 use super::pair::Pair;
 use super::state::Generation;
 
-/// From the cell of one CPU to that of the next.
+/// The distance from the cell of one CPU to the cell of the next.
 pub(crate) const STRIDE: u64 = 1 << SHIFT;
 const SHIFT: u32 = 10;
 /// Two cache lines, as processors fetch them in pairs.
@@ -66,9 +66,9 @@ const MOST_CPUS: u32 = 1 << 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PerCpuKind {
     None = 0,
-    /// In restartable sequences.
+    /// The cells are written in restartable sequences.
     Rseq = 1,
-    /// By locked instructions.
+    /// The cells are written by locked instructions.
     Locked = 2,
 }
 

@@ -197,7 +197,7 @@ pub(crate) unsafe fn add_on(area: isize, cpu: u32, at: *mut u8, n: u64) -> bool 
                 "cmp {cpu:e}, dword ptr fs:[{area} + 4]",
                 "jne 65f",
                 "add {n}, qword ptr [{at}]",
-                // As in `add`.
+                // A negative sum ends the sequence without a change, as in `add`.
                 "js 65f",
                 "mov qword ptr [{at}], {n}",
             ],

@@ -241,7 +241,7 @@ impl PerCpuCells {
 
     #[inline(always)]
     fn hint(&self) -> &AtomicU32 {
-        // Of the product the high bits depend on all of the thread's.
+        // The high bits of the product depend on all bits of the thread's number.
         let i = (rseq::thread() as u64).wrapping_mul(GOLDEN) >> (64 - HINTS.ilog2());
         &self.hints[i as usize % HINTS]
     }
@@ -324,7 +324,6 @@ impl Here<'_> {
     #[inline(always)]
     pub(crate) fn count(&self, cells: u32, bucket: usize, v: f64) -> bool {
         let cell = u64::from(cells) + 2 * bucket as u64;
-        // As there.
         let known = cells != 0 && cell < u64::from(self.known) && cells & 1 == 0 && self.per_cpu.pairs;
         let at = self.first.wrapping_add(8 * cell as usize);
         // SAFETY: as in `add`, aligned to 16 (checked first). 16 bytes are stored as one.

@@ -158,7 +158,7 @@ static void pieces_from_segment_and_reader(void) {
     CHECK_OK(shmetrics_segment_remove(text(name)));
 }
 
-/* Names in UTF-8: in quotes for who asks, and escaped for all others. */
+/* Names in UTF-8: in quotes for scrapers that ask for quotes, and escaped for all others. */
 static void names_in_utf8(void) {
     shmetrics_segment *segment = scratch();
     const shmetrics_str labels[] = {TEXT("k.v"), TEXT("plain"), TEXT("gr\xc3\xb6\xc3\x9f\"e")};

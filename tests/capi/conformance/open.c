@@ -65,7 +65,7 @@ static void by_every_way(void) {
     CHECK_SHOWS(again, "seen_twice_total 1\n");
     CHECK_OK(shmetrics_segment_remove(name));
     CHECK_FAILS(shmetrics_segment_remove(name), NOT_FOUND);
-    CHECK_SHOWS(segment, "seen_twice_total 1\n"); /* removed by name only: who has it keeps it */
+    CHECK_SHOWS(segment, "seen_twice_total 1\n"); /* removed by name only: this process keeps it */
 }
 
 static void by_default(void) {
@@ -165,7 +165,8 @@ static void other_versions_of_the_structure(void) {
     CHECK_OK(shmetrics_segment_remove(name));
 }
 
-/* A child counts and dies; then nobody uses the segment, and who asks for it gets a new one. */
+/* A child counts and dies. Then no process uses the segment, and a process that asks for it gets a
+ * new one. */
 static void unused_or_not(void) {
     shmetrics_options options = named(unused_name(), SHMETRICS_OPEN_OR_CREATE);
     shmetrics_segment *segment = NULL, *same = NULL;
@@ -231,7 +232,7 @@ static void make(void *name) {
 }
 
 static void of_another_user(void) {
-    if (geteuid() != 0) return; /* only root can become somebody else */
+    if (geteuid() != 0) return; /* only root can become another user */
     char directory[64], path[80];
     CHECK(mkdtemp(temporary(directory)) != NULL && chmod(directory, 0755) == 0);
     snprintf(path, sizeof path, "%s/segment", directory);

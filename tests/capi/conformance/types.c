@@ -269,7 +269,7 @@ static void what_every_kind_refuses(shmetrics_segment *segment) {
     CHECK_HIDES(segment, "TYPE refused");
 }
 
-/* Each kind has a label or names of its own, that nobody else may take. */
+/* Each kind has a label or names of its own, that no other label may take. */
 static void what_some_kinds_refuse(shmetrics_segment *segment) {
     const shmetrics_str quantile = TEXT("quantile"), le = TEXT("le"), own = TEXT("mine"), empty = TEXT("");
     static shmetrics_str many[65];

@@ -49,7 +49,7 @@ impl Trio {
     }
 }
 
-/// In the order of `values`.
+/// Updates the members in the order of `values`.
 fn update((a, h, b): &(Counter, Histogram, Counter), n: u64) {
     a.inc_by(n);
     (0..n).for_each(|_| h.observe(OBSERVED));

@@ -109,7 +109,7 @@ fn updates(name: &Name, update: impl Fn() + 'static) -> Box<dyn Fn()> {
     })
 }
 
-/// The others, who count in the successor.
+/// The other processes, which count in the successor.
 fn replaces(name: &Name) -> Box<dyn Fn()> {
     let (segment, jobs) = (name.open(), jobs(&name.open()));
     Box::new(move || {

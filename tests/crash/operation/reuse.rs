@@ -165,7 +165,7 @@ pub const OLD_SHARED: Operation = Operation {
 
 pub const OLD_SUM: Operation = Operation {
     name: "sum gauge add, while others remove it",
-    // With a cell that a dead process has left.
+    // The gauge has a cell that a dead process has left.
     setup: |segment| {
         sum_gauges(segment).with(["old"]).set(0.0);
         jobs(segment);

@@ -48,7 +48,7 @@ fn a_bundle_of_one_keeps_its_type_when_its_record_serves_another() {
     let mut second = segment.bundle(["n"]);
     let gauge = second.add(segment.gauge("a", "", GaugeMode::Shared));
     let new = second.replace().register().unwrap().with(["x"]);
-    // In the record that the counter had.
+    // The new series uses the record that the counter had.
     new.get(gauge).set(2.0);
     old.get(a).inc();
     assert!(old.is_removed() && !new.is_removed());

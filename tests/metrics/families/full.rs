@@ -182,7 +182,7 @@ fn workers(count: usize, act: impl Fn(), check: impl FnOnce()) {
 
 fn fill(segment: &Segment) {
     let counters = counters(segment, "filler", 0);
-    // Of texts that leave nothing behind that another would fit into.
+    // No text leaves room behind for another.
     (0..30_000).for_each(|n| counters.with([&n.to_string()]).inc());
     assert!(refused(segment) > 1000.0);
 }

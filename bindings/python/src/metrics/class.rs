@@ -8,7 +8,7 @@ use pyo3::types::{PyDict, PyTuple};
 use crate::family::{Family, Handle};
 use crate::segment::Segment;
 
-/// A class of metrics, for those who make objects of it.
+/// A class of metrics, for the code that makes objects of it.
 pub(crate) trait MetricClass: pyo3::PyClass<Frozen = pyo3::pyclass::boolean_struct::True> + Sync {
     type Metric: shmetrics::Metric + Send + Sync;
 

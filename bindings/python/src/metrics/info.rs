@@ -41,7 +41,7 @@ struct InfoBody {
     /// The same values for Python.
     value_tuple: Py<PyTuple>,
     published: Mutex<Option<Published>>,
-    /// As of the other metrics.
+    /// The children, as other metrics have them.
     children: Option<Py<PyDict>>,
 }
 

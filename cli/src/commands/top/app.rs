@@ -63,7 +63,7 @@ pub(super) struct App {
     /// The user has moved or sorted: rows stay where they are.
     is_touched: bool,
     reads: u32,
-    /// As of the last update of the rows.
+    /// The number of places for rows, at the last update of the rows.
     places: usize,
 }
 

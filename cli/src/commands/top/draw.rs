@@ -30,7 +30,7 @@ const fn field(title: &'static str, column: Column) -> Field {
     Field { title, column: Some(column), width: NUMBER }
 }
 
-/// In the order of the screen.
+/// The fields, in the order of the screen.
 const FIELDS: [Field; 7] = [
     field("VALUE", Column::Value),
     field("/s", Column::Now),

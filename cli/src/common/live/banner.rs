@@ -78,7 +78,7 @@ pub(crate) fn banner(inspections: &[Inspection], problem: Option<&str>) -> Optio
         let text = format!("NO SEGMENT: {}. The values below are the last ones.", clean(problem));
         return Some(Banner { text, is_loss: true, metric: "shmetrics_serve_segment_up" });
     }
-    // In the order of `warnings`.
+    // The banners are in the order of `warnings`.
     let rank = |banner: &Banner| match banner.metric {
         "shmetrics_corrupt_records" => 0,
         "shmetrics_segment_used_bytes" => 1,

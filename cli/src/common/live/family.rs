@@ -24,7 +24,7 @@ pub(crate) struct Family {
     pub(crate) series: Vec<Series>,
     /// The series in the order of the segment.
     walk: Vec<usize>,
-    /// Of all series together.
+    /// The rates of all series together.
     pub(crate) rates: Rates,
     pub(crate) trend: VecDeque<f64>,
     observations: Recent,

@@ -13,7 +13,7 @@ use super::stat::stat;
 /// A process. A pid alone would not do, because pids are used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct ProcessKey {
-    /// In ticks since boot.
+    /// The start of the process, in ticks since boot.
     pub(super) started: u64,
     pub(super) pid: i32,
 }

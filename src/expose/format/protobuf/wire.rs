@@ -19,7 +19,7 @@ pub(in crate::expose) mod tag {
     /// Of a gauge, a counter and an untyped metric.
     pub(in crate::expose) const VALUE: u8 = 0x09;
     pub(in crate::expose) const COUNTER_CREATED: u8 = 0x1a;
-    /// Of a histogram and a summary.
+    /// The count of a histogram or of a summary.
     pub(in crate::expose) const COUNT: u8 = 0x08;
     pub(in crate::expose) const SUM: u8 = 0x11;
     pub(in crate::expose) const SUMMARY_CREATED: u8 = 0x22;

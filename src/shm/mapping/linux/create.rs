@@ -81,7 +81,7 @@ fn give_away(file: &File, access: &Access) -> Result<(), Error> {
     if unsafe { libc::fchmod(file.as_raw_fd(), access.mode as libc::mode_t) } != 0 {
         return Err(Error::system("setting the segment's mode", last()));
     }
-    // The group first: who has given away the file may not change its group.
+    // The group comes first: a process that has given away a file may not change its group.
     for (given, group) in [(&access.group, true), (&access.owner, false)] {
         let Some(given) = given else { continue };
         let id = if group { given.group()? } else { given.user()? };

@@ -1,4 +1,5 @@
-//! Byte locks on the file of a segment: who uses the file, and who lives.
+//! Byte locks on the file of a segment: they show the processes that use the file, and the holders
+//! of slots that live.
 
 use std::fs::File;
 use std::io;

@@ -43,7 +43,7 @@ pub(crate) struct LinuxBacking {
     path: Option<CString>,
     /// The device and inode of the directory that the path led to.
     directory: Option<(u64, u64)>,
-    /// Of a process that may write.
+    /// Set in a process that may write.
     presence: OnceLock<Presence>,
     /// The process' root when the path was used.
     root: Option<(u64, u64)>,

@@ -34,7 +34,7 @@ def is_orphaned(segment: str) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return True
     except OSError:
-        return False  # who may not look cannot tell
+        return False  # without access nothing is known
     first = segment[: -len(parts.user) - 1] if parts.user else segment
     if named is None:
         # The directory takes no marker, or was wiped.

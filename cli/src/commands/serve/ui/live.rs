@@ -223,7 +223,7 @@ fn select(family: &Family, filter: &str, most: usize) -> Selected {
     Selected { read_at: family.read_at, matching, places }
 }
 
-/// With the selected series.
+/// A family with the selected series.
 fn details(family: &Family, selected: &Selected) -> Object {
     let found = selected.places.iter().map(|place| &family.series[*place]);
     let all = found.map(|one| series(family, one).field("trend", trend(one.trend.iter().copied())));
