@@ -116,8 +116,8 @@ def _om(line: str, instead: str) -> str:
     return OPENMETRICS_GOOD.replace(line, instead)
 
 
-# what is wrong: the page, and which checkers reject it. "model": the page has other samples than the
-# right one.
+# what is wrong: the page, and which checkers reject it. "model": the page has other samples than
+# the right one.
 BROKEN_OPENMETRICS: dict[str, tuple[str, set[str]]] = {
     "no end": (_om("# EOF\n", ""), ALL),
     "something after the end": (OPENMETRICS_GOOD + "late 1\n", ALL),
