@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -43,7 +44,7 @@ def contain(spec):
     if spec["from"] == "/":
         run("mount", "-t", "tmpfs", "none", root / "run")
     (root / "proc").mkdir(exist_ok=True)
-    (root / at[1:]).mkdir(parents=True)
+    (root / at[1:]).mkdir(parents=True, exist_ok=True)
     run("mount", "--bind", spec["volume"], root / at[1:])
     run("mount", "-t", "proc", "proc", root / "proc")
     run("mount", "-o", "remount,bind,ro", root)
@@ -77,7 +78,7 @@ def contain(spec):
 
 def start(pod, container, work, source, command, environment):
     root = work / container["name"]
-    root.mkdir()
+    root.mkdir(exist_ok=True)
     security, mount = container["securityContext"], container["volumeMounts"][0]
     spec = {
         "root": str(root),
@@ -118,6 +119,16 @@ def counted():
     return status == 200 and "http_requests_total{" in page and page
 
 
+def exporter_process():
+    texts = {int(path.parent.name): path.read_text() for path in pathlib.Path("/proc").glob("[0-9]*/status")}
+    (found,) = ((pid, text) for pid, text in texts.items() if text.startswith("Name:\tshmetrics\n"))
+    return found
+
+
+def values(page):
+    return sorted(line for line in page.splitlines() if line.startswith("http_requests_total{"))
+
+
 def inside(command, application, work):
     """The pod, in network, IPC, mount and process namespaces of its own."""
     import yaml
@@ -146,15 +157,21 @@ def inside(command, application, work):
     file = segment.stat()
     assert (file.st_uid, file.st_gid, file.st_mode & 0o777) == (app["securityContext"]["runAsUser"], group, 0o640), file
 
-    texts = [path.read_text() for path in pathlib.Path("/proc").glob("[0-9]*/status")]
-    (mine,) = (text for text in texts if text.startswith("Name:\tshmetrics\n"))
+    pid, mine = exporter_process()
     fields = dict(line.split(":\t", 1) for line in mine.splitlines() if ":\t" in line)
     user = str(exporter["securityContext"]["runAsUser"])
     assert fields["Uid"].split() == [user] * 4 and fields["Groups"].split() == [str(group)], fields
     assert int(fields["CapEff"], 16) == int(fields["CapBnd"], 16) == 0 and fields["NoNewPrivs"] == "1", fields
-    serve.kill()
+    # As the kernel kills a container that has too much memory, and the kubelet starts it again.
+    os.kill(pid, signal.SIGKILL)
     serve.wait()
-    print(f"ok: the pod's exporter shows what the application counted, in {len(page.splitlines())} lines")
+    serve = start(pod, exporter, work, work / "image", ["/shmetrics", *exporter["args"]], environment)
+    again = wait_for("the page of the exporter that was started again", serve, counted)
+    assert values(again) == values(page), again
+    # The application too: its processes have the numbers of those that are gone.
+    assert start(pod, app, work, "/", [application, app["name"]], {"PATH": "/usr/bin:/bin"}).wait() == 0, "the application failed"
+    assert values(get("/metrics")[1]) == [line.replace(" 2000", " 4000") for line in values(page)], "a count is lost"
+    print(f"ok: the pod's exporter shows what the application counted, in {len(page.splitlines())} lines, also after both were started again")
 
 
 def main():
