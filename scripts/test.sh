@@ -61,7 +61,8 @@ rust() {
     cargo test --workspace --no-fail-fast --doc || status=1
     return $status
 }
-portable() { cargo test -p shmetrics-tests --features portable --test portable; }
+# Of the whole workspace, so that the dependencies have the features that `rust` has built.
+portable() { cargo test --workspace --features shmetrics-tests/portable --test portable; }
 # The facade's recorder is tested by `rust`; here two processes of a framework answer.
 adapters() { examples/axum/test.sh; }
 crash() { cargo test -p shmetrics-tests --release --test crash; }
