@@ -26,7 +26,7 @@ clippy() {
         [[ $linted != clippy ]] || cargo clippy --manifest-path "$folder/Cargo.toml" --target-dir "$target" \
             --workspace --all-targets -- -D warnings || return
     done < <(grep -v '^#' scripts/workspaces)
-    cargo clippy -p shmetrics -p shmetrics-tests --features portable --lib --test portable -- -D warnings
+    cargo clippy --workspace --features shmetrics-tests/portable --lib --test portable -- -D warnings
 }
 unit() { cargo test --workspace --lib --bins --quiet; }
 docs() {
