@@ -1,5 +1,4 @@
-//! Tests of `shmetrics serve --web.config.file`: encryption and passwords, with a client of
-//! another project.
+//! Tests of `shmetrics serve --web.config.file`: encryption and passwords, with curl as a client.
 
 mod support;
 

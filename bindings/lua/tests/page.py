@@ -1,4 +1,4 @@
-"""What a page in the text format says, whatever the order of its families and series."""
+"""The lines of a page in the text format, without the order of its families and series."""
 
 import re
 

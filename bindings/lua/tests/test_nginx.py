@@ -151,8 +151,8 @@ class OnePage(unittest.TestCase):
 
 
 @unittest.skipUnless(HAS_LUA, "no Lua in nginx")
-class Never(unittest.TestCase):
-    """In the way."""
+class Faults(unittest.TestCase):
+    """nginx serves requests, whatever happens to the segment."""
 
     def test_a_foreign_file(self):
         for phase in ("init_worker", "init"):

@@ -1,4 +1,4 @@
-/* shmetrics_exemplar: which request an observation came from, such as its trace. */
+/* shmetrics_exemplar: labels of exemplars, such as the trace of the request. */
 #include "ngx_http_shmetrics.h"
 
 typedef struct {

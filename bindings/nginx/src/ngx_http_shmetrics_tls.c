@@ -1,4 +1,4 @@
-/* TLS handshakes of clients, those that fail among them: they never become a request. */
+/* Counts TLS handshakes of clients, also those that fail, which have no request. */
 #include "ngx_http_shmetrics.h"
 
 #if (NGX_HTTP_SSL)

@@ -1,4 +1,4 @@
-/* The metrics of nginx-module-vts under its names, for dashboards that are there already. */
+/* The metrics of nginx-module-vts under its names, for existing dashboards. */
 #include "ngx_http_shmetrics.h"
 
 #define TEXT     NGX_SHMETRICS_TEXT

@@ -1,4 +1,4 @@
-/* The connections of this nginx, as stub_status shows them, under the names that are asked for. */
+/* The connections of this nginx, as stub_status shows them, under the names of shmetrics_names. */
 #include "ngx_shmetrics.h"
 
 #include <nginx.h>

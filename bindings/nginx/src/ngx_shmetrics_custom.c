@@ -271,7 +271,7 @@ static int ngx_shmetrics_are_together(const ngx_shmetrics_family_t *a, const ngx
 ngx_int_t ngx_shmetrics_define_customs(ngx_conf_t *cf, ngx_shmetrics_customs_t *customs,
     const ngx_shmetrics_limits_t *limits) {
     ngx_shmetrics_default_t errors = {
-        .help = ngx_string("Values of custom metrics that are no numbers, or negative ones of counters."),
+        .help = ngx_string("Values of custom metrics that are not numbers, or that are negative for a counter."),
         .type = NGX_SHMETRICS_COUNTER,
         .group = 1,
         .labels = {"metric"}};

@@ -1,4 +1,4 @@
-"""The page, and requests that are not kind."""
+"""The page, and hostile requests."""
 
 import gzip
 import os
@@ -142,7 +142,7 @@ class Page(unittest.TestCase):
 
 
 class Hostile(unittest.TestCase):
-    def test_requests_that_are_not_kind(self):
+    def test_hostile_requests(self):
         http = """shmetrics_counter said a=$http_x b=$host c=$arg_c d=$request_uri max_series=100000; shmetrics_gauge g value=$http_x;
         shmetrics_histogram h value=$http_x agent=$http_user_agent; large_client_header_buffers 4 32k;""" + SERVER
         bad = [b'"', b"\\", b'"} 1\\n', b"\xff\xfe", b"\xc0\x80", b"\xed\xa0\x80", "\u2028".encode(), b"\t", b"nan", b"inf", b"1e999",

@@ -1,4 +1,4 @@
-"""Names of other programs: what dashboards know goes on, with the same values."""
+"""shmetrics_names: families under the names of other programs, with the same values."""
 
 import http.client
 import re

@@ -1,4 +1,4 @@
-"""Malformed configurations, hostile requests, and long lives."""
+"""Malformed configurations, hostile requests, and many reloads and killed workers."""
 
 import base64
 import os

@@ -1,5 +1,5 @@
-//! Client certificates that their authority has issued and that are refused all the same, and the
-//! secrets of the command's own client.
+//! Client certificates that the server refuses although its authority has issued them, and the
+//! secrets of `shmetrics push`.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

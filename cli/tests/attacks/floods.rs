@@ -1,4 +1,4 @@
-//! Floods: a scrape each second succeeds throughout.
+//! Floods of requests and connections. A scrape each second must succeed throughout.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

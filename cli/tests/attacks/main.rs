@@ -1,5 +1,5 @@
-//! What clients without a password, other users of the machine, and half-written files may try
-//! against `shmetrics serve`, and what may not come of it.
+//! Attacks on `shmetrics serve` by clients without a password and by other users of the machine,
+//! and half-written files. Each test asserts what an attack must not achieve.
 
 #[path = "../support/mod.rs"]
 mod support;

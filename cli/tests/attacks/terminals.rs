@@ -1,4 +1,4 @@
-//! Foreign bytes on the way to a terminal, or to the journal.
+//! Bytes of a server or of a segment must not drive the terminal, or begin a line of the journal.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;

@@ -1,4 +1,4 @@
-//! The units for systemd.
+//! The units in packaging/systemd.
 
 use std::path::Path;
 use std::process::Command;

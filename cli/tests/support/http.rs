@@ -1,4 +1,4 @@
-//! `shmetrics serve` as a child process, and a client that is no more than a socket.
+//! `shmetrics serve` as a child process, and a client that sends exactly the bytes of a test.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

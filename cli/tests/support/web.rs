@@ -1,4 +1,4 @@
-//! Encryption and passwords: the certificates of these tests, and a client of another project.
+//! Encryption and passwords: certificates, logins, and curl as a client.
 
 use std::path::Path;
 use std::process::Command;

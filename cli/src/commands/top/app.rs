@@ -1,4 +1,5 @@
-//! What the user looks at: the rows in their order, the filter, the selected row; and the keys.
+//! The state of the live table: its rows in their order, the filter and the selected row. Keys
+//! change it.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;

@@ -1,5 +1,5 @@
-//! The terminal in raw mode, which comes back as it was on every way out; its keys; and the signals
-//! that stop and continue the process.
+//! The terminal in raw mode, which is restored on every way out; its keys; and the signals that
+//! stop and continue the process.
 
 use std::io::{self, IsTerminal, Stdout, Write};
 use std::mem::ManuallyDrop;

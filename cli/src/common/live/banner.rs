@@ -1,4 +1,4 @@
-//! What is wrong with the segments: what it costs, and what to do.
+//! Warnings about segments: what is wrong, which metrics are lost, and what to do.
 
 use std::time::{Duration, Instant};
 

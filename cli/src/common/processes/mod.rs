@@ -67,11 +67,11 @@ const fn measure(name: &'static str, help: &'static str) -> Measure {
 /// The metrics, in the order of `Values`.
 const MEASURES: [Measure; 7] = [
     Measure { is_counter: true, ..measure("cpu_seconds", "User and system CPU time") },
-    measure("resident_memory_bytes", "Resident memory; what processes share is counted in each"),
+    measure("resident_memory_bytes", "Resident memory; memory that processes share is counted in each"),
     measure("virtual_memory_bytes", "Virtual memory"),
-    measure("start_time_seconds", "When it began, since 1970"),
+    measure("start_time_seconds", "Start as a Unix time"),
     measure("open_fds", "Open file descriptors"),
-    measure("max_fds", "The most file descriptors it may have open"),
+    measure("max_fds", "Maximum number of open file descriptors"),
     measure("threads", "Threads"),
 ];
 

@@ -1,4 +1,4 @@
-//! `/proc/PID/stat`.
+//! Reads `/proc/PID/stat`.
 
 use procfs::process::Stat;
 use procfs::FromRead;
