@@ -16,6 +16,13 @@ local function new(name, options)
     return prometheus.init(base .. "-" .. name, options)
 end
 
+--- The page of a segment of the native module.
+local function page(segment)
+    local pieces = {}
+    for piece in segment:page() do pieces[#pieces + 1] = piece end
+    return table.concat(pieces)
+end
+
 --- The samples of a page: {text of name and labels: value}.
 local function samples(p)
     local found = {}
@@ -364,9 +371,7 @@ function tests.native_module()
     local other, conflict = segment:gauge { name = "jobs" }
     equal(other, nil)
     assert(conflict)
-    local page = {}
-    for piece in segment:page() do page[#page + 1] = piece end
-    assert(table.concat(page):match 'jobs_total{kind="d"} 1\n')
+    assert(page(segment):match 'jobs_total{kind="d"} 1\n')
     assert(shmetrics.version:match "^%d+%.%d+%.%d+$")
 end
 
@@ -380,13 +385,8 @@ function tests.bundles()
     local function definition(labels, replace)
         return { labels = labels, members = members, max_series = 100, expire_after = 60, replace = replace }
     end
-    local function page()
-        local pieces = {}
-        for piece in segment:page() do pieces[#pieces + 1] = piece end
-        return table.concat(pieces)
-    end
     local function shows(line, times)
-        local _, found = page():gsub("%f[^\n]" .. line:gsub("%p", "%%%0") .. "\n", "")
+        local _, found = page(segment):gsub("%f[^\n]" .. line:gsub("%p", "%%%0") .. "\n", "")
         equal(found, times or 1, line)
     end
 
@@ -413,14 +413,14 @@ function tests.bundles()
         assert(err:match "the bundle of requests takes 2 label values", err)
     end
     equal(bundle:update(nil, 1), nil)
-    assert(not page():match 'host="b"')
+    assert(not page(segment):match 'host="b"')
 
     -- The label set goes for all members.
     equal(bundle:remove { "a", 404 }, true)
     equal(bundle:remove { "a", 404 }, false)
-    assert(not page():match 'status="404"')
+    assert(not page(segment):match 'status="404"')
     equal(bundle:clear(), 1)
-    assert(not page():match 'host="a"')
+    assert(not page(segment):match 'host="a"')
 
     -- The same members again, others, and in the place of the first.
     local same = assert(segment:bundle(definition { "host", "status" }))
@@ -431,7 +431,7 @@ function tests.bundles()
     local replaced = assert(segment:bundle(definition({ "host" }, true)))
     equal(replaced:update({ "d" }, 7), true)
     shows 'requests_total{host="d"} 7'
-    assert(not page():match 'status=')
+    assert(not page(segment):match 'status=')
     same:update({ "c", "200" }, 1)
     shows('requests_total{host="c",status="200"} 2', 0)
 
@@ -464,9 +464,7 @@ function tests.bundles_that_are_refused()
     table.remove(many)
     local most = assert(segment:bundle { members = many, labels = { "a" } })
     equal(most:update({ "x" }, unpack((function() local ones = {} for i = 1, 64 do ones[i] = i end return ones end)())), true)
-    local found = {}
-    for piece in segment:page() do found[#found + 1] = piece end
-    assert(table.concat(found):match 'm64_total{a="x"} 64\n')
+    assert(page(segment):match 'm64_total{a="x"} 64\n')
 end
 
 for _, name in ipairs(names) do

@@ -1,6 +1,8 @@
 //! Numbers, sizes and times as text, and texts that are safe for a terminal.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use humantime::{format_rfc3339_millis, format_rfc3339_seconds};
 
 /// Whether the character changes the terminal or deceives a reader: control characters, line
 /// separators, changes of the writing direction, and invisible characters.
@@ -137,16 +139,17 @@ pub(crate) fn percent(part: u64, whole: u64) -> String {
 
 /// A Unix time as `2026-01-31 23:59:58 UTC`.
 pub(crate) fn utc(unix: f64) -> String {
-    let seconds = unix.clamp(0.0, 253_402_300_799.0) as i64;
-    let (year, month, day) = civil(seconds / 86_400);
-    let second = seconds % 86_400;
-    format!("{year}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", second / 3600, second / 60 % 60, second % 60)
+    format_rfc3339_seconds(printable(unix)).to_string().replace('T', " ").replace('Z', " UTC")
 }
 
 /// A Unix time as `2026-01-31T23:59:58.123Z`.
 pub(crate) fn rfc3339(unix: f64) -> String {
-    let millis = (unix.fract().max(0.0) * 1000.0) as u32;
-    utc(unix).replacen(' ', "T", 1).replace(" UTC", &format!(".{millis:03}Z"))
+    format_rfc3339_millis(printable(unix)).to_string()
+}
+
+/// The nearest time from 1970 to 9999, which the formats of dates have.
+fn printable(unix: f64) -> SystemTime {
+    UNIX_EPOCH + Duration::try_from_secs_f64(unix.clamp(0.0, 253_402_300_799.0)).unwrap_or_default()
 }
 
 /// A time in seconds since 1970.
@@ -167,20 +170,6 @@ fn span(seconds: u64) -> String {
         3600..=86_399 => format!("{hours} h {} min", minutes % 60),
         _ => format!("{days} d {} h", hours % 24),
     }
-}
-
-/// The date of a day counted from 1970-01-01, in the proleptic Gregorian calendar: years are taken
-/// to begin in March, so that the leap day is the last of its year.
-fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]
@@ -226,7 +215,8 @@ mod tests {
         assert_eq!(utc(951_827_696.9), "2000-02-29 12:34:56 UTC");
         assert_eq!(utc(1_772_323_199.0), "2026-02-28 23:59:59 UTC");
         assert_eq!(utc(1_772_323_200.0), "2026-03-01 00:00:00 UTC");
-        assert_eq!(utc(f64::NAN), "1970-01-01 00:00:00 UTC");
+        assert_eq!([utc(f64::NAN), utc(-1.0)], ["1970-01-01 00:00:00 UTC"; 2]);
+        assert_eq!([utc(253_402_300_799.0), utc(f64::INFINITY)], ["9999-12-31 23:59:59 UTC"; 2]);
     }
 
     #[test]
