@@ -77,9 +77,9 @@ pub(crate) struct Family {
     retired: bool,
     /// Which family is the first member of its bundle: itself, if it is registered by itself.
     home: usize,
-    /// Of a first member, how many families the bundle has: they follow each other.
+    /// For a first member, the number of families of the bundle, which follow each other.
     members: usize,
-    /// Of a first member, which of the segment's stores has the records of its series.
+    /// For a first member, the number of the segment's store with the records of its series.
     store: usize,
     /// The only series, or the overflow series.
     embedded: Option<Cell>,
@@ -375,7 +375,7 @@ impl Family {
 
     /// Whether its cells may serve those of another family.
     fn is_shaped_as(&self, other: &Family) -> bool {
-        // Of those without buckets, all types are one.
+        // Families without buckets have one shape, whatever their type.
         let cells = |f: &Family| (f.has_pairs().then_some(f.kind), f.has_pairs() && f.native.factor > 0.0);
         let schema = |f: &Family| (f.native.factor.to_bits(), f.native.quantiles.len());
         cells(self) == cells(other)

@@ -198,7 +198,7 @@ impl Stage {
             return Change::new(at, input.bytes(n.min(self.sound.len() - at)));
         }
         let field = &self.fields[usize::from(input.word()) % self.fields.len()];
-        // Of a field of several words, one.
+        // One word of a field of several words.
         let (at, size) = match field.size {
             size @ 0..=8 => (field.at, size),
             size => (field.at + 4 * input.below(size / 4 - 1), 8),

@@ -171,7 +171,7 @@ impl Stage {
             let field = &fields[usize::from(input.word()) % fields.len()];
             match field.size {
                 size @ 0..=8 => (field.at, size),
-                // Of a field of several words, one.
+                // One word of a field of several words.
                 size => (field.at + 4 * input.below(size / 4 - 1), 8),
             }
         };

@@ -276,7 +276,7 @@ unsafe fn options_of(options: *const shmetrics_options) -> Result<Options, shmet
 /// A segment's name; an error before it is copied if it is too long for any.
 ///
 /// # Safety
-/// As of `shmetrics_str::text`.
+/// As for `shmetrics_str::text`.
 unsafe fn name_of<'a>(name: shmetrics_str) -> Result<&'a str, shmetrics_status> {
     // SAFETY: the caller's promise.
     let name = unsafe { name.text("the segment's name")? };

@@ -19,7 +19,7 @@ pub(super) struct Source<'a> {
     /// The asking process' slot.
     pub(super) own_slot: Option<Token>,
     pub(super) path: Option<&'a Path>,
-    /// Of a reader that may not write: what the header keeps for writers.
+    /// In a reader that may not write, the looks that the header keeps for writers.
     pub(super) looks: Option<&'a Looks>,
 }
 
@@ -40,7 +40,7 @@ impl Look {
 /// The looks that a read-only reader had at all values.
 #[derive(Default)]
 pub(super) struct Looks {
-    /// Of the last one; 0 before the first.
+    /// The digest of the last look; 0 before the first.
     digest: AtomicU64,
     /// When one last saw other values than the one before, in milliseconds since 1970; 0: none has.
     updated_ms: AtomicU64,

@@ -58,9 +58,9 @@ pub enum PointValue {
     Whole(u64),
     /// Any other single number.
     Float(f64),
-    /// Of a histogram: the observations of each bucket alone, in one more than it has bounds, and
-    /// the sum of the very same ones. Of a summary, and of a histogram that is only native: a
-    /// single bucket.
+    /// The observations of each bucket of a histogram, not cumulated, and the sum of the same
+    /// observations. There is one bucket more than bounds. A summary, and a histogram that is only
+    /// native, has a single bucket.
     #[non_exhaustive]
     Buckets {
         /// Observations, not cumulated.

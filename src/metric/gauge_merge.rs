@@ -75,7 +75,7 @@ pub(crate) fn merge(
     };
     each_cell(memory, at, generation, may, |slot, c| {
         let alive = c.slot_generation != 0 && living.get(slot) == Some(&c.slot_generation);
-        // Of what is in the cells, whether or not their owners live: a death is no update.
+        // The digest covers all cells, whether or not their owners live: a death is no update.
         digest =
             digest.wrapping_add(mix(c.value.map_or(0, f64::to_bits) ^ slot as u64, c.base ^ c.time.rotate_left(32)));
         if !live_only {

@@ -202,7 +202,7 @@ impl Histogram {
     /// does not unwind, so this needs no frame.
     ///
     /// # Safety
-    /// As of [`Histogram::from_words`].
+    /// As for [`Histogram::from_words`].
     #[inline(always)]
     pub(crate) unsafe fn observe_by_words(p: [*const c_void; 3], v: f64) {
         // SAFETY: the caller's promise.
@@ -222,7 +222,7 @@ impl Histogram {
     /// have some, and the update went another way, so `here` may be out of date.
     ///
     /// # Safety
-    /// As of [`Histogram::from_words`].
+    /// As for [`Histogram::from_words`].
     #[inline(always)]
     pub(crate) unsafe fn observe_here(p: [*const c_void; 3], here: &Here<'_>, v: f64) -> bool {
         // SAFETY: the caller's promise.

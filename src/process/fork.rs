@@ -301,7 +301,8 @@ impl ForkPage {
     }
 }
 
-/// Of a mapping that was never used, because another thread has made one of the same segment.
+/// A page is dropped with a mapping that was never used, because another thread has mapped the same
+/// segment.
 impl Drop for ForkPage {
     fn drop(&mut self) {
         self.kept.words.store(std::ptr::null_mut(), Release);

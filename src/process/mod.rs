@@ -217,8 +217,8 @@ impl Process {
                 let namespace = LazyCell::new(pid_namespace as fn() -> u64);
                 let claimant = Claimant { identity: self.identity(), pid: me, kept, namespace };
                 let (token, hold) = slots.claim(at.backing, &claimant)?;
-                // Of 27 bits: a child tells its claim from one inherited, unless both are 2^27
-                // claims apart and of one page.
+                // The number has 27 bits. A child tells its own claim from an inherited one, unless
+                // both are of one page and 2^27 claims lie between them.
                 let claim = kept.claims.fetch_add(1, Relaxed);
                 let mine = claim << Hold::BITS | hold.0;
                 self.page.set_claimed();

@@ -353,7 +353,7 @@ fn whole(memory: &Mapped, at: u64) -> Option<u64> {
 pub(crate) struct PerCpuPlaces {
     places: [(u64, u32); MEMBERS_MAX],
     count: usize,
-    /// Of all of them, for each CPU.
+    /// The bytes of all of them, for each CPU.
     pub(crate) bytes: u64,
 }
 

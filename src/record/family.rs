@@ -165,7 +165,7 @@ impl<'a> Record<'a> {
         let zero_threshold = f64::from_bits(self.memory.get64(self.at + family::ZERO_THRESHOLD));
         (schema != NO_SCHEMA).then(|| Stored {
             schema: (schema.min(13) as i8) - SCHEMA_BIAS,
-            // Of NaN it would be less than nothing.
+            // `max` turns NaN into 0.
             zero_threshold: zero_threshold.max(0.0),
             max_buckets: self.memory.get32(self.at + family::MAX_BUCKETS),
             window: self.memory.get32(self.at + family::WINDOW),
@@ -330,9 +330,9 @@ impl Texts {
 /// How many {count, sum} pairs a series has.
 pub(crate) fn pairs(kind: Kind, bounds: usize, native: bool) -> u64 {
     match kind {
-        // Of the zero bucket, and two for each bound.
+        // There is a pair for the zero bucket, and there are two for each bound.
         Kind::Histogram | Kind::GaugeHistogram if native => 2 * bounds as u64 + 1,
-        // And of the zero bucket.
+        // The second pair is that of the zero bucket.
         Kind::Summary if native => 2,
         Kind::Histogram | Kind::GaugeHistogram => bounds as u64 + 1,
         Kind::Summary => 1,

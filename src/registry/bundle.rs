@@ -145,7 +145,7 @@ impl<'a, const N: usize> BundleBuilder<'a, [&'a str; N]> {
     /// order are the same bundle.
     ///
     /// # Errors
-    /// As of [`Builder::register`], of any member. [`Error::Conflict`] also if some of the names
+    /// As for [`Builder::register`], for any member. [`Error::Conflict`] also if some of the names
     /// are registered otherwise: by themselves, or in another bundle.
     pub fn register(&self) -> Result<Bundle<N>, Error> {
         let (inner, at) = (self.segment.inner, self.record()?);

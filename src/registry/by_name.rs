@@ -244,7 +244,7 @@ impl Segment {
     /// does. One that is made has the default buckets.
     ///
     /// # Errors
-    /// As of [`Segment::count`]; the only value that is refused is NaN.
+    /// As for [`Segment::count`]; the only value that is refused is NaN.
     pub fn observe(&self, name: &str, labels: &[(&str, &str)], v: f64) -> Result<(), Error> {
         check_amount(self.inner, Kind::Histogram, v)?;
         self.by_name(Kind::Histogram, name, labels, |histogram: Histogram| histogram.observe(v))

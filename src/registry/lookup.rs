@@ -335,8 +335,8 @@ struct Text<'a, 'v> {
 }
 
 impl<'a, 'v> Text<'a, 'v> {
-    /// Of values which take so many bytes, escapes included; `None` if no exposition could carry
-    /// it.
+    /// The text of values that take `values_len` bytes, escapes included. `None` if no exposition
+    /// could carry the text.
     fn new(family: &FamilyRef, count: usize, values_len: usize, value: &'a dyn Fn(usize) -> &'v [u8]) -> Option<Self> {
         let (_, lens) = FamilyRef::with_label_lens(family.inner, family.at)?;
         let around = |(i, len): (usize, &u16)| label_set::prefix_len(i, usize::from(*len)) + 1;

@@ -153,7 +153,7 @@ pub(super) fn without_cells(inner: &Inner, series: u64) {
 /// Chunks of native buckets and exemplars stay as they are. Their updates check the state first,
 /// and their contents carry the tag of a generation.
 ///
-/// Of a bundle, the state of each seat follows that of the record first.
+/// In a bundle, the state of each seat first follows the state of the record.
 pub(super) fn close(inner: &Inner, record: &Record<'_>, link: u32) {
     let (memory, at) = (&inner.memory, offset(link));
     let tag = state::state(memory, link).generation().tag();

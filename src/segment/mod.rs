@@ -49,8 +49,7 @@ pub(crate) struct Inner {
     pub(crate) path: Option<PathBuf>,
     pub(crate) regions: layout::Regions,
     pub(crate) seed: u64,
-    /// Of which revision this process' registrations are: see `Options::revision`. Children
-    /// inherit it.
+    /// The revision of this process' registrations: see `Options::revision`. Children inherit it.
     revision: AtomicU64,
     /// When this process last found no room for cells of a gauge, in milliseconds of the segment's
     /// time.

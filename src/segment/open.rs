@@ -37,7 +37,7 @@ impl Options {
 
 impl Inner {
     /// # Safety
-    /// As of `header::view`.
+    /// As for `header::view`.
     unsafe fn adopt(
         backing: Box<dyn Backing>,
         regions: layout::Regions,
@@ -147,7 +147,7 @@ fn open(options: &Options) -> Result<Segment, Error> {
     } else {
         open_native(options, how, &access, max_size, &labels)?
     };
-    // Of a segment that was mapped before, too: this is an opening of its own.
+    // A segment that was mapped before gets the revision too: this is an opening of its own.
     segment.inner.revision.store(options.revision_at(segment.inner.time_ns()), Relaxed);
     let its = const_labels::text_in(&segment.inner.memory);
     if !labels.is_empty() && its != labels.as_bytes() {

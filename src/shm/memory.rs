@@ -309,7 +309,7 @@ impl Mapped {
     #[inline(always)]
     pub(crate) fn granted(&self) -> Granted<'_> {
         let room = self.watermark().wrapping_sub(self.at.arena_at);
-        // Of a damaged watermark, nothing is granted.
+        // If the watermark is damaged, nothing counts as granted.
         let sound = (16..=self.at.len).contains(&room) && self.at.arena_at <= self.at.len - room;
         let (from, last) = if sound { (self.at.arena_at, room - 16) } else { (u64::MAX, 0) };
         Granted { base: self.base, from, last, memory: PhantomData }

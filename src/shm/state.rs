@@ -26,9 +26,9 @@ pub(crate) const EXPIRED: u32 = 2;
 pub(crate) const FREE: u32 = 3;
 pub(crate) const CLAIMED: u32 = 4;
 pub(crate) const NEW: u32 = 5;
-/// Of a family alone: it was replaced or unregistered. Pages and look-ups do not know it any more.
+/// Only a family has this state: it was replaced or unregistered. No page and no look-up finds it.
 pub(crate) const RETIRED: u32 = 6;
-/// Of a family alone: retired, and none of its series is left.
+/// Only a family has this state: it is retired, and none of its series is left.
 pub(crate) const DRAINED: u32 = 7;
 
 const STATE_BITS: u32 = 3;
@@ -65,7 +65,7 @@ impl State {
         self.0 & ((1 << STATE_BITS) - 1)
     }
 
-    /// Of the free lists that may hold the record, which.
+    /// The number of the free list that may hold the record.
     pub(crate) const fn class(self) -> u32 {
         (self.0 >> CLASS_SHIFT) & ((1 << CLASS_BITS) - 1)
     }
@@ -125,8 +125,8 @@ pub(crate) const TAG_MASK: u64 = (1 << TAG_BITS) - 1;
 pub(crate) const CLOSED_TAG: u64 = u64::MAX << TAG_BITS;
 
 impl Generation {
-    /// Of a series that is never removed: one without labels, or an overflow series. Its cells use
-    /// all of their words.
+    /// The generation of a series that is never removed: a series without labels, or an overflow
+    /// series. Its cells use all bits of their words.
     pub(crate) const FOREVER: Generation = Generation(u64::MAX);
 
     /// The generation as it stands in cells.

@@ -89,9 +89,9 @@ mod tests {
                 let n = 100_000;
                 let tags: Vec<u64> = (0..n).map(|i| fold(seed, hash(seed, text(i).as_bytes())) >> 32).collect();
                 let distinct = tags.iter().collect::<HashSet<_>>().len();
-                // Of 100,000 random tags 1.2 are the same as another.
+                // Among 100,000 random tags, 1.2 are the same as another.
                 assert!(n as usize - distinct < 12, "{} of {n} share a tag: {}", n as usize - distinct, text(7));
-                // Of 131,072 words 69,957 are the home of one of 100,000 random tags, give or take
+                // 100,000 random tags have 69,957 different homes among 131,072 words, give or take
                 // 130.
                 let homes = tags.iter().map(|tag| tag & 0x1_ffff).collect::<HashSet<_>>().len();
                 assert!((69_000..71_000).contains(&homes), "{homes} homes: {}", text(7));

@@ -50,7 +50,7 @@ pub mod record {
     pub const FIRST_CELL: usize = 16;
     pub const CELL_BASE: usize = 8;
     pub const CELL_VALUE: usize = 24;
-    /// Of a native histogram without bounds: the link to the usual page, and what is in blocks.
+    /// In a native histogram without bounds, the link to the usual page, and the parts of blocks.
     pub const NATIVE_PAGE: usize = 64 + 16 + 4 * 8;
     pub const BLOCK: usize = 272;
     pub const BLOCK_HEAD: usize = 16;

@@ -1,5 +1,5 @@
-//! Who has a segment open, and whether its name leads to it, where processes do not all see the
-//! same system.
+//! The number of processes that have a segment open, and whether its name leads to it, if processes
+//! do not all see the same system.
 
 use crate::harness::{
     become_nobody, change_root, close_descriptors, common_ground, deny, hide_proc, mount, runs_as_root, told, unshare,

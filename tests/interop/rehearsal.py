@@ -58,7 +58,7 @@ OF_SEGMENTS = {
 }  # fmt: skip
 SIZE = 512 << 10
 LONG = "x" * 2000  # so that few series fill a segment
-# Of docs/format.md.
+# Offsets and numbers from docs/format.md.
 FAMILY_HEAD, ARENA_REACHABLE, KIND, GRANULE = 280, 328, 50, 16
 NOBODY = 65534
 

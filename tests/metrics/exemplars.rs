@@ -116,7 +116,7 @@ fn item_64_no_exemplar_is_made_up_of_two() {
         common::fork(move || {
             for n in 0u64.. {
                 let value = n * 100 + u64::from(id);
-                // Of different lengths, so that texts overlap in part.
+                // The lengths differ, so that texts overlap in part.
                 let text = format!("{value}").repeat(1 + (n % 4) as usize);
                 histogram.observe_with_exemplar(value as f64, &[("v", &text), ("id", &id.to_string())]);
             }

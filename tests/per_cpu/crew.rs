@@ -11,7 +11,8 @@ const WORKERS: usize = 8;
 /// Updates a worker does between two looks at how far it is.
 const BATCH: u64 = 64;
 const OBSERVED: [f64; 3] = [0.5, 1.5, 4.0];
-/// Of each place that a worker, or its handler, counts in: the updates begun, and those done.
+/// Each place in which a worker or its handler counts has two words: updates begun, and updates
+/// done.
 const WORDS: usize = 2;
 const PLACES: usize = 6;
 /// The members of a bundle, which one call updates together: a counter and a histogram.
@@ -230,8 +231,8 @@ impl<'a> Crew<'a> {
         for (place, shown) in shown.into_iter().enumerate() {
             let (done, begun) = self.ledger.bounds(place);
             assert_eq!(done, begun, "no worker is left");
-            // Of a batch that was interrupted by a kill, any number may have been done; of all
-            // others, each was.
+            // A kill may interrupt a batch after any number of its updates. All other updates were
+            // done.
             assert!((done - self.in_flight[place]..=done).contains(&shown), "place {place}: {shown} of {done}");
         }
         assert_eq!(self.segment.reader().verify(), [] as [String; 0]);

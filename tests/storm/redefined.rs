@@ -8,7 +8,7 @@ use common::{alarm, fork, long, own, page, pause, samples, text, Child, Name, Ra
 use shmetrics::{Counter, Error, Family, Format, Histogram, Options, Segment};
 
 const WORKERS: usize = 6;
-/// Of each family, by each worker, so that the family's record costs no more than the segment has.
+/// The most redefinitions of each family by each worker. The segment has room for the records.
 const MOST_REDEFINITIONS: u32 = 200;
 /// Updates that each worker does in the end, through the last definition of each family.
 const LAST: u64 = 500;

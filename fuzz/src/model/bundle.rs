@@ -63,7 +63,7 @@ fn layout(members: &[Family]) -> (Vec<usize>, usize) {
     let (mut seats, mut end) = (Vec::new(), 0usize);
     for (i, family) in members.iter().enumerate() {
         let counter = family.kind == Kind::Counter;
-        // Of a counter that is not the first there are the bytes from 16 to 48.
+        // A counter that is not the first member has only the bytes from 16 to 48.
         let seat = end.next_multiple_of(16) - if i > 0 && counter { 16 } else { 0 };
         end = seat + if i > 0 && counter { 48 } else { family.cells_end() };
         seats.push(seat);

@@ -7,7 +7,7 @@ use crate::model::{Kind, Spec, Text, Update};
 use crate::native::Native;
 
 impl State<'_> {
-    /// Of a family that is there, mostly.
+    /// Updates by name, mostly of a family that is there.
     pub(super) fn named(&mut self, input: &mut Input<'_>) {
         let segment = input.below(3);
         let there = &self.models[segment].families;

@@ -88,8 +88,9 @@ fn best<'a, T>(header: &'a str, ours: impl Fn(&Clause<'a>) -> Option<T>) -> Opti
 impl Exposition {
     /// What to answer to a scraper that sends this `Accept` header; an empty one if it sends none.
     ///
-    /// Of several formats with the highest `q` it is the first. Unknown types, versions and
-    /// parameters are passed over. Never fails: without anything better the answer is text 0.0.4.
+    /// If several formats have the highest `q`, the result is the first of them. Unknown types,
+    /// versions and parameters are passed over. The call never fails: without anything better the
+    /// answer is text 0.0.4.
     pub fn negotiate(accept: &str) -> Self {
         negotiate(accept)
     }

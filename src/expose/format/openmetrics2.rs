@@ -14,8 +14,8 @@ use crate::text::number::{float_with_point, integer, seconds};
 pub(in crate::expose) struct OpenMetrics2Encoder {
     view: View,
     name: Name,
-    /// Of a state set, for each state: how a line with its label begins, where more text follows
-    /// and where none does.
+    /// For each state of a state set, the beginning of a line with its label: if more text follows,
+    /// and if none does.
     states: Vec<String>,
     observed: Observed,
     each: Vec<Sample>,

@@ -75,8 +75,8 @@ pub(in crate::expose) struct TextEncoder {
     sum: Name,
     count: Name,
     created: Option<Name>,
-    /// Of a histogram: `le="0.5"} ` for each bucket, `+Inf` last. Of a summary: `quantile="0.5"} `.
-    /// Of a state set: `name="state"} `.
+    /// In a histogram, `le="0.5"} ` for each bucket, `+Inf` last. In a summary, `quantile="0.5"} `.
+    /// In a state set, `name="state"} `.
     tails: Vec<Piece>,
     /// There is neither `_sum` nor `_count`: OpenMetrics has none where observations may be
     /// negative.
@@ -104,8 +104,8 @@ fn type_names(kind: Kind, openmetrics: bool) -> TypeNames {
         Kind::GaugeHistogram if openmetrics => {
             TypeNames { name: "gaugehistogram", sample: "_bucket", sum: "_gsum", count: "_gcount", ..plain }
         }
-        // Of a gauge histogram too, as Go's client does: the text formats have no other type with
-        // buckets.
+        // A gauge histogram is shown so too, as Go's client does: the text formats have no other
+        // type with buckets.
         Kind::Histogram | Kind::GaugeHistogram => TypeNames { name: "histogram", sample: "_bucket", ..observed },
         Kind::Summary => TypeNames { name: "summary", ..observed },
         Kind::Info => {

@@ -11,8 +11,8 @@ use crate::text::hash::mix;
 /// A series as it was at one moment. A buffer, used for one series after another.
 #[derive(Default)]
 pub(in crate::expose) struct Observed {
-    /// Of each classic bucket, `+Inf` last: the only one of a histogram that is only native, and of
-    /// a summary.
+    /// The count of each classic bucket, `+Inf` last. A summary, and a histogram that is only
+    /// native, has this one bucket.
     pub(in crate::expose) counts: Vec<u64>,
     /// The native buckets, where the family has any.
     pub(in crate::expose) sketch: Sketch,

@@ -44,13 +44,13 @@ pub(in crate::expose) struct FamilyReader<'a> {
 /// What the record of a series must have to be a series of this family.
 #[derive(Clone, Copy)]
 pub(in crate::expose) struct Expected {
-    /// As in [`FamilyReader`], all three.
+    /// These three are as in [`FamilyReader`].
     pub(in crate::expose) home: u32,
     pub(in crate::expose) kind: u8,
     pub(in crate::expose) seat: u64,
     /// Where the label text begins, from the seat on.
     pub(in crate::expose) text_at: u64,
-    /// As in [`FamilyReader`].
+    /// The same as in [`FamilyReader`].
     pub(in crate::expose) births: Option<u32>,
 }
 
@@ -570,8 +570,8 @@ impl Text {
         unsafe { Block::read(self.at.add(from)) }
     }
 
-    /// Of some bytes, the last `READABLE` of which are behind it. They must stay for as long as it
-    /// is in use.
+    /// A text of all bytes but the last `READABLE`, which stand behind the text. The bytes must
+    /// stay for as long as the text is in use.
     pub(in crate::expose) fn of(padded: &[u8]) -> Self {
         Text { at: padded.as_ptr(), len: padded.len() - READABLE }
     }

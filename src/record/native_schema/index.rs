@@ -92,7 +92,7 @@ pub(crate) fn from<const OCTAVES: i32>(v: f64, steps: u32) -> i32 {
 pub(crate) fn from_within<const OCTAVES: i32>(v: f64, octaves: Range<i32>, steps: u32) -> Option<u32> {
     const { assert!(OCTAVES % 16 == 0) };
     let (bits, first) = (v.to_bits(), (1023 + octaves.start) as u64);
-    // Of a negative number or a NaN the sign or the exponent is beyond them.
+    // A negative number or a NaN is out of range by its sign or its exponent.
     let octave = (bits >> MANTISSA).wrapping_sub(first);
     if octave >= octaves.len() as u64 {
         return None;

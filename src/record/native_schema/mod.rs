@@ -12,10 +12,10 @@ use crate::Error;
 /// 2^-128: below it, and above its negative, all is 0.
 const ZERO_THRESHOLD: f64 = f64::from_bits((1023 - 128) << 52);
 const MAX_BUCKETS: u32 = 160;
-/// Of summaries: quantiles are of the last ten minutes, at most.
+/// The quantiles of a summary cover at most the last ten minutes.
 pub(crate) const WINDOW_SECONDS: u32 = 600;
-/// Of summaries: neighbouring bounds differ by 2.2 %, so a bucket's middle is at most 1.1 % from
-/// what is in it.
+/// The schema of summaries: neighbouring bounds differ by 2.2 %, so the middle of a bucket is at
+/// most 1.1 % from what is in it.
 const QUANTILE_SCHEMA: i8 = 5;
 
 /// The buckets of a native histogram: each is by the same factor larger than the one before, and
@@ -44,7 +44,7 @@ pub(crate) struct Stored {
     pub(crate) schema: i8,
     pub(crate) zero_threshold: f64,
     pub(crate) max_buckets: u32,
-    /// Of a summary, seconds that its quantiles look back.
+    /// The seconds that the quantiles of a summary look back.
     pub(crate) window: u32,
 }
 

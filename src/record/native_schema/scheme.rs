@@ -21,7 +21,7 @@ pub(crate) const ROOT_SIZE: u64 = 2 * 4 * NODES as u64;
 pub(crate) struct BucketScheme {
     pub(crate) schema: i8,
     pub(crate) zero_threshold: f64,
-    /// Of a summary, seconds that its quantiles look back; else 0.
+    /// The seconds that the quantiles of a summary look back; 0 for a histogram.
     pub(crate) window: u32,
 }
 
@@ -37,7 +37,7 @@ impl BucketScheme {
         index::buckets(OCTAVES_BELOW, self.steps())
     }
 
-    /// Of its sign's buckets, which one; `None` for the zero bucket. Not of NaN.
+    /// The position of `v` among the buckets of its sign; `None` for the zero bucket. `v` is no NaN.
     #[inline(always)]
     pub(crate) fn position(&self, v: f64) -> Option<u32> {
         let size = v.abs();

@@ -360,8 +360,8 @@ mod tests {
         let (cell, first) = (cell(), file());
         let old = Presence::new(cell.pair(), &first, None);
         let word = cell.pair().load();
-        // As in another IPC namespace: what the header names is out of sight, and a counted process
-        // lives.
+        // The same happens in another IPC namespace: the page that the header names is out of
+        // sight, and a counted process lives.
         let foreign = [word[0] ^ 1 << 32, word[1]];
         cell.pair().cas(word, foreign).unwrap();
         let second = again(&first);

@@ -65,7 +65,7 @@ pub(super) enum Fault {
     GenerationStays,
     /// A family that is replaced stays live.
     NeverRetires,
-    /// Of families that are replaced together, the others stay live.
+    /// If families are replaced together, only the first is retired: the others stay live.
     RetiresTheFirstOnly,
     /// A family is retired before the one that replaces it is announced.
     RetiresFirst,

@@ -42,7 +42,7 @@ const CHANGE: Thread = |scene, view, own| {
     INSERT_ANOTHER(scene, view, own)
 };
 
-/// Of two that remove a series one does, and its record is free once.
+/// If two processes remove one series, one of them does, and the record is free once.
 fn removing_twice(fault: Fault) {
     explore(fault, 3, one, [REMOVE, REMOVE], |scene, found| {
         assert_eq!(found[0] + found[1], 1, "removals of one series");

@@ -173,14 +173,14 @@ impl PerCpuCells {
     #[inline(always)]
     pub(crate) fn count(&self, cells: u32, bucket: usize, v: f64) -> bool {
         let cell = u64::from(cells) + 2 * bucket as u64;
-        // Of a pair, two cells.
+        // A pair takes two cells.
         let known = cells != 0 && cell < u64::from(self.known.load(Relaxed)) && cells & 1 == 0;
         // SAFETY: known, and aligned to 16 (checked first), as `count_once` wants it.
         known && unsafe { self.count_once(cell, v) }
     }
 
     /// # Safety
-    /// As of `add_once`, of pairs aligned to 16.
+    /// As for `add_once`, with pairs aligned to 16.
     #[inline(always)]
     unsafe fn count_once(&self, cell: u64, v: f64) -> bool {
         // SAFETY: as in `add_once`. Where 16 bytes are not stored as one no histogram's per-CPU
@@ -202,7 +202,7 @@ impl PerCpuCells {
     }
 
     /// # Safety
-    /// As of `add_to_hinted`, of pairs aligned to 16.
+    /// As for `add_to_hinted`, with pairs aligned to 16.
     #[inline(always)]
     unsafe fn count_in_hinted(&self, cell: u64, v: f64) {
         // SAFETY: as in `add_to_hinted`.
@@ -266,7 +266,7 @@ impl PerCpuCells {
         let known = self.known.load(Relaxed);
         // SAFETY: where any cells are known, the threads have their areas.
         let cpu = if known > 0 { unsafe { rseq::cpu(self.area) } } else { u32::MAX };
-        // Of a thread that is not registered the number is more than any CPU's.
+        // The number of a thread that is not registered is above that of any CPU.
         let is_usable = u64::from(cpu) < self.cpus;
         let first = self.arena.wrapping_add(u64::from(cpu) as usize * STRIDE as usize);
         Here { per_cpu: self, cpu, first, known: if is_usable { known } else { 0 } }
@@ -306,7 +306,7 @@ pub(crate) struct Here<'a> {
     cpu: u32,
     /// Where its cell of the first number would be.
     first: *mut u8,
-    /// As in `PerCpuCells`; 0 if there are no cells of this CPU.
+    /// The end of the known cells, as in `PerCpuCells`; 0 if there are no cells of this CPU.
     known: u32,
 }
 

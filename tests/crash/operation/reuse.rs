@@ -61,7 +61,7 @@ pub const REUSE_SUM: Operation = Operation {
     ..REUSE
 };
 
-/// Of texts this long, records of all sizes share a free list.
+/// If texts are this long, records of all sizes share a free list.
 const LONG: usize = 300;
 
 pub const REUSE_TOO_SMALL: Operation = Operation {

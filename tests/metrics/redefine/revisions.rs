@@ -28,7 +28,7 @@ fn an_old_revision_does_not_win_a_family_back() {
     let plain = old.counter("m", "").labels(["a"]).register().unwrap_err();
     assert!(matches!(plain, Error::Conflict(_)), "{plain}");
     assert!(matches!(old.unregister("m"), Err(Error::Conflict(_))));
-    two_labels(&old).unwrap(); // Of the new definition it is no enemy.
+    two_labels(&old).unwrap(); // It may register the new definition.
     assert_two_labels(&new, 2.0);
 }
 

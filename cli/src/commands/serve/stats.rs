@@ -74,7 +74,7 @@ const FAMILIES: [(&str, &str); 4] = [
 #[derive(Default)]
 pub(super) struct Stats {
     kinds: Mutex<[EventCount; KINDS.len()]>,
-    /// Of the web configuration; `None` without one.
+    /// The last reload of the web configuration; `None` without one.
     reload: Mutex<Option<Reload>>,
 }
 

@@ -75,7 +75,7 @@ impl Recent {
         }
     }
 
-    /// Of the last 30 to 60 seconds; of all observations before the second read.
+    /// The percentile of the last 30 to 60 seconds; before the second read, of all observations.
     fn percentile(&self, bounds: &[f64], share: f64) -> Option<f64> {
         let now = self.now.as_ref()?;
         match &self.old {

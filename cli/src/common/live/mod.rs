@@ -107,7 +107,7 @@ impl Model {
         };
         for point in page.points().filter(is_wanted) {
             let current = open.as_ref().map(|(at, _)| &mut self.families[*at].info);
-            // Of several segments, each has its own description of the family.
+            // Each of several segments has its own description of the family.
             let is_same =
                 current.is_some_and(|info| Arc::ptr_eq(info, &point.family) || info.name == point.family.name);
             if !is_same {

@@ -10,7 +10,7 @@ pub(super) struct Observations {
     /// One more than the family has bounds.
     classic: Vec<u64>,
     native: Option<Native>,
-    /// Of a summary; percentiles of several series cannot be put together.
+    /// The quantiles of a summary. Those of several series cannot be put together.
     quantiles: Vec<(f64, f64)>,
 }
 

@@ -65,7 +65,7 @@ impl Scanner {
         let mut again = Vec::new();
         for pid in pids {
             match self.seen.get(&pid).copied() {
-                // Of an attached process, each scan checks that the pid was not used again.
+                // Each scan checks that the pid of an attached process was not used again.
                 Some(look) if look.is_attached && key(pid) != Some(look.key) => self.look(pid, slots),
                 None => self.look(pid, slots),
                 Some(look) if !look.is_attached && is_young(look.key) => self.look(pid, slots),

@@ -73,8 +73,8 @@ const HEAD: usize = 48;
 const SHORT: usize = 0x80;
 
 impl FastMetric {
-    /// Of these labels: as they stand in the label text, and their names. `None` if one is too
-    /// long.
+    /// The metric with these labels: each as it stands in the label text, and its name. `None` if
+    /// one is too long.
     pub(in crate::expose) fn new<'a>(
         labels: impl Iterator<Item = (&'a str, &'a str)>,
         const_labels: &[u8],
@@ -316,7 +316,7 @@ mod tests {
             let mut value_message = ValueMessage::default();
             value_message.set(tag::METRIC_COUNTER, (round % 2 == 0).then_some((tag::COUNTER_CREATED, &began)));
             for i in 0..60 {
-                // Of few lengths, of which some are not those that came before.
+                // There are few lengths, and some differ from those before.
                 let long = if below(20) == 0 { 40 } else { 3 };
                 let values: Vec<String> = names.iter().map(|_| "v".repeat(below(long) as usize * 9)).collect();
                 let made = metric(&mut kept, &names, &values, &value_message, f64::from(i));

@@ -49,8 +49,8 @@ struct Metrics {
     names: usize,
     /// The labels that all series have in front of theirs.
     const_labels: Piece,
-    /// Of a histogram, the bounds as fields. Of a summary, the ranks of the quantiles, and the tag
-    /// of the value. Of a state set, the labels.
+    /// For a histogram, the bounds as fields. For a summary, the ranks of the quantiles, and the
+    /// tag of the value. For a state set, the labels.
     bucket_labels: Vec<Piece>,
     /// The bound of the last bucket.
     infinity: Piece,

@@ -16,7 +16,7 @@ pub(in crate::expose) mod tag {
     pub(in crate::expose) const METRIC_HISTOGRAM: u8 = 0x3a;
     pub(in crate::expose) const LABEL_NAME: u8 = 0x0a;
     pub(in crate::expose) const LABEL_VALUE: u8 = 0x12;
-    /// Of a gauge, a counter and an untyped metric.
+    /// The value of a gauge, of a counter and of an untyped metric.
     pub(in crate::expose) const VALUE: u8 = 0x09;
     pub(in crate::expose) const COUNTER_CREATED: u8 = 0x1a;
     /// The count of a histogram or of a summary.

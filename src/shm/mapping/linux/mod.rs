@@ -48,7 +48,7 @@ pub(crate) struct LinuxBacking {
     /// The process' root when the path was used.
     root: Option<(u64, u64)>,
     grants: Arc<Grants>,
-    /// Of a mapping that is only read, in a program that survives truncation.
+    /// Set for a mapping that is only read, in a program that survives truncation.
     guarded: Option<&'static Guarded>,
 }
 
