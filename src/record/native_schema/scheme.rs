@@ -37,7 +37,7 @@ impl BucketScheme {
         index::buckets(OCTAVES_BELOW, self.steps())
     }
 
-    /// The position of `v`, which is no NaN, among the buckets of its sign; `None`: the zero bucket.
+    /// The position of `v` among the buckets of its sign; `None`: the zero bucket. `v` is no NaN.
     #[inline(always)]
     pub(crate) fn position(&self, v: f64) -> Option<u32> {
         let size = v.abs();
