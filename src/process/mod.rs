@@ -136,7 +136,7 @@ impl Process {
         if let Some(token) = self.token() {
             // While the proof keeps others from the slot. A child may share the proof: for a moment
             // after its birth, or for its life after a raw `clone`.
-            at.slots().vacate(token, pid());
+            at.slots().release(token);
         }
         self.page.set_token(0);
         let kept = self.page.kept;

@@ -21,6 +21,7 @@ use super::locks::Description;
 use super::proof::ATTEMPTS;
 use super::proof::{Hold, Refusal, Standing};
 use crate::os::clock::now_ns;
+use crate::os::identity::pid;
 use crate::shm::layout::{header, process_cell, slot, Regions};
 use crate::shm::mapping::Backing;
 use crate::shm::memory::{Mapped, Memory};
@@ -71,6 +72,11 @@ pub(crate) struct Holder {
     pub(crate) started: u64,
     /// 0: the holder has not written it yet, or could not tell.
     pub(crate) namespace: u64,
+}
+
+/// `slot::WORD` of a holder; of a slot that is free, with the pid 0.
+fn word(generation: u32, pid: u32) -> u64 {
+    u64::from(generation) << 32 | u64::from(pid)
 }
 
 /// A process that wants a slot.
@@ -199,10 +205,9 @@ impl<'a> Slots<'a> {
             }
         }
         let token = Token { slot: i, generation: (seen[0] >> 32) as u32 % GENERATIONS + 1 };
-        let word = u64::from(token.generation) << 32 | u64::from(claimant.pid);
         // It fails if another process has taken the slot since. Release pairs with the Acquire in
         // `holder`.
-        pair.cas(seen, [word, proof]).ok()?;
+        pair.cas(seen, [word(token.generation, claimant.pid), proof]).ok()?;
         self.describe(token, claimant);
         if let Some(high) = self.memory.u32_at(header::SLOTS_HIGH) {
             high.fetch_max(i + 1, Release); // pairs with `high`
@@ -230,19 +235,14 @@ impl<'a> Slots<'a> {
         (self.memory.load64(self.slot(i) + slot::WORD, Acquire) >> 32) as u32
     }
 
-    /// Gives up a slot that was never used.
+    /// Gives up a slot, unless another process has it by now. A child that shares its parent's
+    /// claim takes nothing from it: the slot names the parent.
     pub(super) fn release(&self, token: Token) {
-        self.memory.put64(self.slot(token.slot) + slot::WORD, u64::from(token.generation) << 32);
-    }
-
-    /// Gives up a slot, unless another process has it by now.
-    pub(super) fn vacate(&self, token: Token, pid: u32) {
-        let generation = u64::from(token.generation) << 32;
         let Some(pair) = self.memory.pair(self.slot(token.slot)) else { return };
         let seen = pair.load();
-        if seen[0] == generation | u64::from(pid) {
+        if seen[0] == word(token.generation, pid()) {
             // It fails if another process has taken the slot since.
-            let _ = pair.cas(seen, [generation, seen[1]]);
+            let _ = pair.cas(seen, [word(token.generation, 0), seen[1]]);
         }
     }
 
@@ -274,8 +274,8 @@ impl<'a> Slots<'a> {
     }
 
     fn is_still_there(&self, holder: &Holder) -> bool {
-        let word = self.memory.load64(self.slot(holder.token.slot) + slot::WORD, Acquire);
-        word == u64::from(holder.token.generation) << 32 | u64::from(holder.pid)
+        let now = self.memory.load64(self.slot(holder.token.slot) + slot::WORD, Acquire);
+        now == word(holder.token.generation, holder.pid)
     }
 
     /// The generation of each slot whose holder lives, 0 for the others. `own`: the asking process'
