@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 
 use super::counter::{shmetrics_counter, shmetrics_counter_add_u64};
-use super::family::{clear, is_removed, remove, table, texts, words, Given};
+use super::family::{clear, family_of, is_removed, remove, texts, values_at, words, Given};
 use super::gauge::shmetrics_gauge;
 use super::histogram::shmetrics_histogram;
 use super::points::shmetrics_kind;
@@ -256,7 +256,7 @@ pub unsafe extern "C" fn shmetrics_bundle_register(
             ..given.spec(*kind, *mode)
         });
         let at = register_all(segment.inner, specs.collect()).map_err(status::report)?;
-        let (p0, p1) = words(segment.inner, at);
+        let [p0, p1] = words(segment.inner, at);
         // SAFETY: as above.
         unsafe { *bundle = shmetrics_bundle { p0, p1 } };
         Ok(())
@@ -273,13 +273,9 @@ pub unsafe extern "C" fn shmetrics_bundle_with(
 ) -> shmetrics_entry {
     hot(INERT, || {
         // SAFETY: the caller's promise.
-        let Some((family, lens)) = (unsafe { table(bundle.p0, bundle.p1, values, count) }) else { return INERT };
-        let addr = family.find_addr::<false>(
-            count,
-            |i| usize::from(lens[i]),
-            // SAFETY: `i < count`; the caller's promise.
-            |i| unsafe { (*values.add(i)).bytes() },
-        );
+        let (found, value) = unsafe { (family_of(bundle.p0, bundle.p1, values, count), values_at(values)) };
+        let Some((family, lens)) = found else { return INERT };
+        let addr = family.find_addr::<false>(count, |i| usize::from(lens[i]), value);
         shmetrics_entry::of(BundleRef::new(family).entry(addr))
     })
 }
@@ -299,10 +295,8 @@ pub unsafe extern "C" fn shmetrics_bundle_remove(
 /// Removes all label sets of the bundle, and returns how many.
 #[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_bundle_clear(bundle: shmetrics_bundle) -> u64 {
-    guard(0, || {
-        // SAFETY: the words of a bundle's handle.
-        unsafe { clear(bundle.p0, bundle.p1) }
-    })
+    // SAFETY: the words of a bundle's handle.
+    guard(0, || unsafe { clear(bundle.p0, bundle.p1) })
 }
 
 /// Whether the label set has been removed. False for an inert handle.
@@ -397,13 +391,12 @@ extern "C" fn observe_slow(p0: *const c_void, p1: *const c_void, p2: *const c_vo
 /// As `shmetrics_bundle_with`: see `shmetrics_counter_with_p`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_bundle_with_p(
-    bundle: *const shmetrics_bundle,
+    bundle: Option<&shmetrics_bundle>,
     values: *const shmetrics_str,
     count: usize,
-    entry: *mut shmetrics_entry,
+    entry: Option<&mut shmetrics_entry>,
 ) {
-    // SAFETY: the caller's promise: each pointer is NULL or of a handle.
-    if let (Some(bundle), Some(entry)) = unsafe { (bundle.as_ref(), entry.as_mut()) } {
+    if let (Some(bundle), Some(entry)) = (bundle, entry) {
         // SAFETY: the caller's promise.
         *entry = unsafe { shmetrics_bundle_with(*bundle, values, count) };
     }
@@ -411,36 +404,32 @@ pub unsafe extern "C" fn shmetrics_bundle_with_p(
 
 /// As `shmetrics_entry_add_u64`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmetrics_entry_add_u64_p(entry: *const shmetrics_entry, member: usize, n: u64) {
-    // SAFETY: the caller's promise: NULL or a handle.
-    if let Some(entry) = unsafe { entry.as_ref() } {
+pub extern "C" fn shmetrics_entry_add_u64_p(entry: Option<&shmetrics_entry>, member: usize, n: u64) {
+    if let Some(entry) = entry {
         shmetrics_entry_add_u64(*entry, member, n);
     }
 }
 
 /// As `shmetrics_entry_add`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmetrics_entry_add_p(entry: *const shmetrics_entry, member: usize, v: f64) {
-    // SAFETY: the caller's promise: NULL or a handle.
-    if let Some(entry) = unsafe { entry.as_ref() } {
+pub extern "C" fn shmetrics_entry_add_p(entry: Option<&shmetrics_entry>, member: usize, v: f64) {
+    if let Some(entry) = entry {
         shmetrics_entry_add(*entry, member, v);
     }
 }
 
 /// As `shmetrics_entry_set`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmetrics_entry_set_p(entry: *const shmetrics_entry, member: usize, v: f64) {
-    // SAFETY: the caller's promise: NULL or a handle.
-    if let Some(entry) = unsafe { entry.as_ref() } {
+pub extern "C" fn shmetrics_entry_set_p(entry: Option<&shmetrics_entry>, member: usize, v: f64) {
+    if let Some(entry) = entry {
         shmetrics_entry_set(*entry, member, v);
     }
 }
 
 /// As `shmetrics_entry_observe`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmetrics_entry_observe_p(entry: *const shmetrics_entry, member: usize, v: f64) {
-    // SAFETY: the caller's promise: NULL or a handle.
-    if let Some(entry) = unsafe { entry.as_ref() } {
+pub extern "C" fn shmetrics_entry_observe_p(entry: Option<&shmetrics_entry>, member: usize, v: f64) {
+    if let Some(entry) = entry {
         shmetrics_entry_observe(*entry, member, v);
     }
 }

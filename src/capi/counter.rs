@@ -53,11 +53,8 @@ pub unsafe extern "C" fn shmetrics_counter_register(
     spec: *const shmetrics_family_spec,
     family: *mut shmetrics_counter_family,
 ) -> shmetrics_status {
-    guarded(|| {
-        let handle = |p0, p1| shmetrics_counter_family { p0, p1 };
-        // SAFETY: the caller's promise.
-        unsafe { register_family(segment, spec, Kind::Counter, GaugeMode::Shared, family, handle) }
-    })
+    // SAFETY: the caller's promise.
+    guarded(|| unsafe { register_family(segment, spec, Kind::Counter, GaugeMode::Shared, family) })
 }
 
 /// The counter with these label values, made if there is none. See "Label sets" above.
@@ -69,8 +66,7 @@ pub unsafe extern "C" fn shmetrics_counter_with(
 ) -> shmetrics_counter {
     hot(INERT, || {
         // SAFETY: the caller's promise.
-        let found: Option<Counter> = unsafe { find(family.p0, family.p1, values, count) };
-        shmetrics_counter::of(found)
+        shmetrics_counter::of(unsafe { find(family.p0, family.p1, values, count) })
     })
 }
 
@@ -89,10 +85,8 @@ pub unsafe extern "C" fn shmetrics_counter_remove(
 /// Removes all counters of the family, and returns how many.
 #[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_counter_clear(family: shmetrics_counter_family) -> u64 {
-    guard(0, || {
-        // SAFETY: the words of a family handle.
-        unsafe { clear(family.p0, family.p1) }
-    })
+    // SAFETY: the words of a family handle.
+    guard(0, || unsafe { clear(family.p0, family.p1) })
 }
 
 /// Whether the counter has been removed. A look-up of the same values then makes a new one. False

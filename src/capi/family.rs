@@ -151,33 +151,35 @@ pub(super) unsafe fn texts<'a>(
     unsafe { slice(data, count, what)?.iter().map(|text| text.text(each)).collect() }
 }
 
-/// Registers a family for C, and writes its handle, made of two words, to `family`.
+/// Registers a family for C, and writes its handle to `family`.
 ///
 /// # Safety
-/// The header's rules for `segment`, `spec` and `family`.
+/// The header's rules for `segment`, `spec` and `family`, which is `repr(C)` and has two words.
 pub(super) unsafe fn register_family<F>(
     segment: *const shmetrics_segment,
     spec: *const shmetrics_family_spec,
     kind: Kind,
     mode: GaugeMode,
     family: *mut F,
-    handle: impl FnOnce(*const c_void, *const c_void) -> F,
 ) -> Result<(), shmetrics_status> {
+    const { assert!(size_of::<F>() == size_of::<Words>()) };
     if family.is_null() {
         return Err(null("where to put the family"));
     }
     // SAFETY: the caller's promise.
     let (segment, given) = unsafe { (segment_of(segment)?, Given::read(spec, kind)?) };
     let at = register(segment.inner, given.spec(kind, mode)).map_err(status::report)?;
-    let (p0, p1) = words(segment.inner, at);
     // SAFETY: as above, and it is not NULL.
-    unsafe { *family = handle(p0, p1) };
+    unsafe { *family.cast() = words(segment.inner, at) };
     Ok(())
 }
 
-/// The words of the handle of a family, or a bundle, whose record is here.
-pub(super) fn words(inner: &'static Inner, at: u64) -> (*const c_void, *const c_void) {
-    (std::ptr::from_ref(inner).cast(), inner.memory.bytes(at, 1).unwrap_or(std::ptr::null()).cast())
+/// The words of the handle of a family or a bundle.
+pub(super) type Words = [*const c_void; 2];
+
+/// Those of the one whose record is here.
+pub(super) fn words(inner: &'static Inner, at: u64) -> Words {
+    [std::ptr::from_ref(inner).cast(), inner.memory.bytes(at, 1).unwrap_or(std::ptr::null()).cast()]
 }
 
 /// A family and the lengths of its label names; `None` for an inert family or the wrong number of
@@ -186,7 +188,7 @@ pub(super) fn words(inner: &'static Inner, at: u64) -> (*const c_void, *const c_
 /// # Safety
 /// The words of a family handle; `values` points to `count` strings.
 #[inline(always)]
-pub(super) unsafe fn table(
+pub(super) unsafe fn family_of(
     p0: *const c_void,
     p1: *const c_void,
     values: *const shmetrics_str,
@@ -195,19 +197,29 @@ pub(super) unsafe fn table(
     // SAFETY: a handle's words are NULL or what `register_family` gave.
     let inner = unsafe { p0.cast::<Inner>().as_ref() }?;
     let at = inner.memory.offset_of(p1.cast());
-    let (table, lens) = FamilyRef::with_label_lens(inner, at)?;
+    let (family, lens) = FamilyRef::with_label_lens(inner, at)?;
     if lens.len() != count || (count > 0 && values.is_null()) {
         inner.count(header::REJECTED_UPDATES);
         return None;
     }
-    Some((table, lens))
+    Some((family, lens))
+}
+
+/// The label values, as a look-up asks for them.
+///
+/// # Safety
+/// `values` points to as many strings as the look-up is told of, for as long as it takes.
+#[inline(always)]
+pub(super) unsafe fn values_at<'v>(values: *const shmetrics_str) -> impl Fn(usize) -> &'v [u8] + Copy {
+    // SAFETY: the caller's promise.
+    move |i| unsafe { (*values.add(i)).bytes() }
 }
 
 /// The series of a family with these values; `None` for an inert family or the wrong number of
 /// values.
 ///
 /// # Safety
-/// As [`table`].
+/// As [`family_of`].
 #[inline(always)]
 pub(super) unsafe fn find<M: FromSeries>(
     p0: *const c_void,
@@ -216,13 +228,8 @@ pub(super) unsafe fn find<M: FromSeries>(
     count: usize,
 ) -> Option<M> {
     // SAFETY: the caller's promise.
-    let (table, lens) = unsafe { table(p0, p1, values, count) }?;
-    Some(table.find::<false, _>(
-        count,
-        |i| usize::from(lens[i]),
-        // SAFETY: `i < count`; the caller's promise.
-        |i| unsafe { (*values.add(i)).bytes() },
-    ))
+    let ((family, lens), value) = unsafe { (family_of(p0, p1, values, count)?, values_at(values)) };
+    Some(family.find::<false, _>(count, |i| usize::from(lens[i]), value))
 }
 
 /// Updates the series that a name and labels stand for, made if there is none.
@@ -279,17 +286,11 @@ pub(super) unsafe fn with_labels(labels: *const shmetrics_label, count: usize, f
 /// Removes the series of a family with these values.
 ///
 /// # Safety
-/// As [`table`].
+/// As [`family_of`].
 pub(super) unsafe fn remove(p0: *const c_void, p1: *const c_void, values: *const shmetrics_str, count: usize) -> bool {
     // SAFETY: the caller's promise.
-    let Some((table, lens)) = (unsafe { table(p0, p1, values, count) }) else { return false };
-    count > 0
-        && table.remove(
-            count,
-            &|i| usize::from(lens[i]),
-            // SAFETY: `i < count`; the caller's promise.
-            &|i| unsafe { (*values.add(i)).bytes() },
-        )
+    let (found, value) = unsafe { (family_of(p0, p1, values, count), values_at(values)) };
+    found.is_some_and(|(family, lens)| count > 0 && family.remove(count, &|i| usize::from(lens[i]), &value))
 }
 
 /// Whether the series of a handle has been removed, by the handle's words. Hosts ask before each
@@ -310,5 +311,5 @@ pub(super) unsafe fn is_removed(p0: *const c_void, place: SeriesAddr) -> bool {
 pub(super) unsafe fn clear(p0: *const c_void, p1: *const c_void) -> u64 {
     // SAFETY: a handle's words are NULL or what `register_family` gave.
     let Some(inner) = (unsafe { p0.cast::<Inner>().as_ref() }) else { return 0 };
-    FamilyRef::with_label_lens(inner, inner.memory.offset_of(p1.cast())).map_or(0, |(table, _)| table.clear())
+    FamilyRef::with_label_lens(inner, inner.memory.offset_of(p1.cast())).map_or(0, |(family, _)| family.clear())
 }

@@ -108,9 +108,8 @@ pub unsafe extern "C" fn shmetrics_gauge_register(
         let mode = GaugeMode::checked(mode).ok_or_else(|| {
             fail(shmetrics_status::InvalidArgument, format!("gauge mode {mode}: it must be one of SHMETRICS_GAUGE_..."))
         })?;
-        let handle = |p0, p1| shmetrics_gauge_family { p0, p1 };
         // SAFETY: the caller's promise.
-        unsafe { register_family(segment, spec, Kind::Gauge, mode, family, handle) }
+        unsafe { register_family(segment, spec, Kind::Gauge, mode, family) }
     })
 }
 
@@ -122,11 +121,8 @@ pub unsafe extern "C" fn shmetrics_unknown_register(
     spec: *const shmetrics_family_spec,
     family: *mut shmetrics_gauge_family,
 ) -> shmetrics_status {
-    guarded(|| {
-        let handle = |p0, p1| shmetrics_gauge_family { p0, p1 };
-        // SAFETY: the caller's promise.
-        unsafe { register_family(segment, spec, Kind::Unknown, GaugeMode::Shared, family, handle) }
-    })
+    // SAFETY: the caller's promise.
+    guarded(|| unsafe { register_family(segment, spec, Kind::Unknown, GaugeMode::Shared, family) })
 }
 
 /// The gauge with these label values, made if there is none. See "Label sets" above.
@@ -138,8 +134,7 @@ pub unsafe extern "C" fn shmetrics_gauge_with(
 ) -> shmetrics_gauge {
     hot(INERT, || {
         // SAFETY: the caller's promise.
-        let found: Option<Gauge> = unsafe { find(family.p0, family.p1, values, count) };
-        shmetrics_gauge::of(found)
+        shmetrics_gauge::of(unsafe { find(family.p0, family.p1, values, count) })
     })
 }
 
@@ -158,10 +153,8 @@ pub unsafe extern "C" fn shmetrics_gauge_remove(
 /// Removes all gauges of the family, and returns how many.
 #[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_gauge_clear(family: shmetrics_gauge_family) -> u64 {
-    guard(0, || {
-        // SAFETY: the words of a family handle.
-        unsafe { clear(family.p0, family.p1) }
-    })
+    // SAFETY: the words of a family handle.
+    guard(0, || unsafe { clear(family.p0, family.p1) })
 }
 
 /// Whether the gauge has been removed. A look-up of the same values then makes a new one. False for

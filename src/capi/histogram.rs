@@ -70,11 +70,8 @@ pub unsafe extern "C" fn shmetrics_histogram_register(
     spec: *const shmetrics_family_spec,
     family: *mut shmetrics_histogram_family,
 ) -> shmetrics_status {
-    guarded(|| {
-        let handle = |p0, p1| shmetrics_histogram_family { p0, p1 };
-        // SAFETY: the caller's promise.
-        unsafe { register_family(segment, spec, Kind::Histogram, GaugeMode::Shared, family, handle) }
-    })
+    // SAFETY: the caller's promise.
+    guarded(|| unsafe { register_family(segment, spec, Kind::Histogram, GaugeMode::Shared, family) })
 }
 
 /// The histogram with these label values, made if there is none. See "Label sets" above.
@@ -86,8 +83,7 @@ pub unsafe extern "C" fn shmetrics_histogram_with(
 ) -> shmetrics_histogram {
     hot(INERT, || {
         // SAFETY: the caller's promise.
-        let found: Option<Histogram> = unsafe { find(family.p0, family.p1, values, count) };
-        shmetrics_histogram::of(found)
+        shmetrics_histogram::of(unsafe { find(family.p0, family.p1, values, count) })
     })
 }
 
@@ -106,10 +102,8 @@ pub unsafe extern "C" fn shmetrics_histogram_remove(
 /// Removes all histograms of the family, and returns how many.
 #[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_histogram_clear(family: shmetrics_histogram_family) -> u64 {
-    guard(0, || {
-        // SAFETY: the words of a family handle.
-        unsafe { clear(family.p0, family.p1) }
-    })
+    // SAFETY: the words of a family handle.
+    guard(0, || unsafe { clear(family.p0, family.p1) })
 }
 
 /// Whether the histogram has been removed. A look-up of the same values then makes a new one. False

@@ -1,5 +1,6 @@
 //! The hot calls with handles by pointer, for foreign-function interfaces that cannot pass structs
-//! by value, or compile no call that does.
+//! by value, or compile no call that does. Rust's `Option` of a reference is a pointer that may be
+//! NULL; what else the header says of pointers is the caller's promise.
 
 use super::counter::{
     shmetrics_counter, shmetrics_counter_add, shmetrics_counter_add_u64, shmetrics_counter_family,
@@ -22,13 +23,12 @@ use super::summary::{shmetrics_summary_family, shmetrics_summary_with};
 /// `*counter` becomes the handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_counter_with_p(
-    family: *const shmetrics_counter_family,
+    family: Option<&shmetrics_counter_family>,
     values: *const shmetrics_str,
     count: usize,
-    counter: *mut shmetrics_counter,
+    counter: Option<&mut shmetrics_counter>,
 ) {
-    // SAFETY: the caller's promise: each pointer is NULL or of a handle.
-    if let (Some(family), Some(counter)) = unsafe { (family.as_ref(), counter.as_mut()) } {
+    if let (Some(family), Some(counter)) = (family, counter) {
         // SAFETY: the caller's promise.
         *counter = unsafe { shmetrics_counter_with(*family, values, count) };
     }
@@ -36,66 +36,59 @@ pub unsafe extern "C" fn shmetrics_counter_with_p(
 
 /// As `shmetrics_counter_inc`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmetrics_counter_inc_p(counter: *const shmetrics_counter) {
-    // SAFETY: the caller's promise: NULL or a handle.
-    if let Some(counter) = unsafe { counter.as_ref() } {
+pub extern "C" fn shmetrics_counter_inc_p(counter: Option<&shmetrics_counter>) {
+    if let Some(counter) = counter {
         shmetrics_counter_inc(*counter);
     }
 }
 
 /// As `shmetrics_counter_add`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmetrics_counter_add_p(counter: *const shmetrics_counter, v: f64) {
-    // SAFETY: the caller's promise: NULL or a handle.
-    if let Some(counter) = unsafe { counter.as_ref() } {
+pub extern "C" fn shmetrics_counter_add_p(counter: Option<&shmetrics_counter>, v: f64) {
+    if let Some(counter) = counter {
         shmetrics_counter_add(*counter, v);
     }
 }
 
 /// As `shmetrics_counter_add_u64`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmetrics_counter_add_u64_p(counter: *const shmetrics_counter, n: u64) {
-    // SAFETY: the caller's promise: NULL or a handle.
-    if let Some(counter) = unsafe { counter.as_ref() } {
+pub extern "C" fn shmetrics_counter_add_u64_p(counter: Option<&shmetrics_counter>, n: u64) {
+    if let Some(counter) = counter {
         shmetrics_counter_add_u64(*counter, n);
     }
 }
 
 /// As `shmetrics_counter_set`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmetrics_counter_set_p(counter: *const shmetrics_counter, v: f64) {
-    // SAFETY: the caller's promise: NULL or a handle.
-    if let Some(counter) = unsafe { counter.as_ref() } {
+pub extern "C" fn shmetrics_counter_set_p(counter: Option<&shmetrics_counter>, v: f64) {
+    if let Some(counter) = counter {
         shmetrics_counter_set(*counter, v);
     }
 }
 
 /// As `shmetrics_counter_reset`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmetrics_counter_reset_p(counter: *const shmetrics_counter) {
-    // SAFETY: the caller's promise: NULL or a handle.
-    if let Some(counter) = unsafe { counter.as_ref() } {
+pub extern "C" fn shmetrics_counter_reset_p(counter: Option<&shmetrics_counter>) {
+    if let Some(counter) = counter {
         shmetrics_counter_reset(*counter);
     }
 }
 
 /// As `shmetrics_counter_value`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmetrics_counter_value_p(counter: *const shmetrics_counter) -> f64 {
-    // SAFETY: the caller's promise: NULL or a handle.
-    unsafe { counter.as_ref() }.map_or(0.0, |counter| shmetrics_counter_value(*counter))
+pub extern "C" fn shmetrics_counter_value_p(counter: Option<&shmetrics_counter>) -> f64 {
+    counter.map_or(0.0, |counter| shmetrics_counter_value(*counter))
 }
 
 /// As `shmetrics_gauge_with`: see `shmetrics_counter_with_p`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_gauge_with_p(
-    family: *const shmetrics_gauge_family,
+    family: Option<&shmetrics_gauge_family>,
     values: *const shmetrics_str,
     count: usize,
-    gauge: *mut shmetrics_gauge,
+    gauge: Option<&mut shmetrics_gauge>,
 ) {
-    // SAFETY: the caller's promise: each pointer is NULL or of a handle.
-    if let (Some(family), Some(gauge)) = unsafe { (family.as_ref(), gauge.as_mut()) } {
+    if let (Some(family), Some(gauge)) = (family, gauge) {
         // SAFETY: the caller's promise.
         *gauge = unsafe { shmetrics_gauge_with(*family, values, count) };
     }
@@ -103,57 +96,51 @@ pub unsafe extern "C" fn shmetrics_gauge_with_p(
 
 /// As `shmetrics_gauge_set`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmetrics_gauge_set_p(gauge: *const shmetrics_gauge, v: f64) {
-    // SAFETY: the caller's promise: NULL or a handle.
-    if let Some(gauge) = unsafe { gauge.as_ref() } {
+pub extern "C" fn shmetrics_gauge_set_p(gauge: Option<&shmetrics_gauge>, v: f64) {
+    if let Some(gauge) = gauge {
         shmetrics_gauge_set(*gauge, v);
     }
 }
 
 /// As `shmetrics_gauge_add`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmetrics_gauge_add_p(gauge: *const shmetrics_gauge, v: f64) {
-    // SAFETY: the caller's promise: NULL or a handle.
-    if let Some(gauge) = unsafe { gauge.as_ref() } {
+pub extern "C" fn shmetrics_gauge_add_p(gauge: Option<&shmetrics_gauge>, v: f64) {
+    if let Some(gauge) = gauge {
         shmetrics_gauge_add(*gauge, v);
     }
 }
 
 /// As `shmetrics_gauge_inc`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmetrics_gauge_inc_p(gauge: *const shmetrics_gauge) {
-    // SAFETY: the caller's promise: NULL or a handle.
-    if let Some(gauge) = unsafe { gauge.as_ref() } {
+pub extern "C" fn shmetrics_gauge_inc_p(gauge: Option<&shmetrics_gauge>) {
+    if let Some(gauge) = gauge {
         shmetrics_gauge_inc(*gauge);
     }
 }
 
 /// As `shmetrics_gauge_dec`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmetrics_gauge_dec_p(gauge: *const shmetrics_gauge) {
-    // SAFETY: the caller's promise: NULL or a handle.
-    if let Some(gauge) = unsafe { gauge.as_ref() } {
+pub extern "C" fn shmetrics_gauge_dec_p(gauge: Option<&shmetrics_gauge>) {
+    if let Some(gauge) = gauge {
         shmetrics_gauge_dec(*gauge);
     }
 }
 
 /// As `shmetrics_gauge_value`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmetrics_gauge_value_p(gauge: *const shmetrics_gauge) -> f64 {
-    // SAFETY: the caller's promise: NULL or a handle.
-    unsafe { gauge.as_ref() }.map_or(0.0, |gauge| shmetrics_gauge_value(*gauge))
+pub extern "C" fn shmetrics_gauge_value_p(gauge: Option<&shmetrics_gauge>) -> f64 {
+    gauge.map_or(0.0, |gauge| shmetrics_gauge_value(*gauge))
 }
 
 /// As `shmetrics_histogram_with`: see `shmetrics_counter_with_p`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_histogram_with_p(
-    family: *const shmetrics_histogram_family,
+    family: Option<&shmetrics_histogram_family>,
     values: *const shmetrics_str,
     count: usize,
-    histogram: *mut shmetrics_histogram,
+    histogram: Option<&mut shmetrics_histogram>,
 ) {
-    // SAFETY: the caller's promise: each pointer is NULL or of a handle.
-    if let (Some(family), Some(histogram)) = unsafe { (family.as_ref(), histogram.as_mut()) } {
+    if let (Some(family), Some(histogram)) = (family, histogram) {
         // SAFETY: the caller's promise.
         *histogram = unsafe { shmetrics_histogram_with(*family, values, count) };
     }
@@ -162,13 +149,12 @@ pub unsafe extern "C" fn shmetrics_histogram_with_p(
 /// As `shmetrics_summary_with`: see `shmetrics_counter_with_p`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_summary_with_p(
-    family: *const shmetrics_summary_family,
+    family: Option<&shmetrics_summary_family>,
     values: *const shmetrics_str,
     count: usize,
-    summary: *mut shmetrics_histogram,
+    summary: Option<&mut shmetrics_histogram>,
 ) {
-    // SAFETY: the caller's promise: each pointer is NULL or of a handle.
-    if let (Some(family), Some(summary)) = unsafe { (family.as_ref(), summary.as_mut()) } {
+    if let (Some(family), Some(summary)) = (family, summary) {
         // SAFETY: the caller's promise.
         *summary = unsafe { shmetrics_summary_with(*family, values, count) };
     }
@@ -176,18 +162,16 @@ pub unsafe extern "C" fn shmetrics_summary_with_p(
 
 /// As `shmetrics_histogram_observe`, of summaries too.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmetrics_histogram_observe_p(histogram: *const shmetrics_histogram, v: f64) {
-    // SAFETY: the caller's promise: NULL or a handle.
-    if let Some(histogram) = unsafe { histogram.as_ref() } {
+pub extern "C" fn shmetrics_histogram_observe_p(histogram: Option<&shmetrics_histogram>, v: f64) {
+    if let Some(histogram) = histogram {
         shmetrics_histogram_observe(*histogram, v);
     }
 }
 
 /// As `shmetrics_histogram_observe_since`, of summaries too.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmetrics_histogram_observe_since_p(histogram: *const shmetrics_histogram, start: u64) {
-    // SAFETY: the caller's promise: NULL or a handle.
-    if let Some(histogram) = unsafe { histogram.as_ref() } {
+pub extern "C" fn shmetrics_histogram_observe_since_p(histogram: Option<&shmetrics_histogram>, start: u64) {
+    if let Some(histogram) = histogram {
         shmetrics_histogram_observe_since(*histogram, start);
     }
 }
@@ -195,12 +179,11 @@ pub unsafe extern "C" fn shmetrics_histogram_observe_since_p(histogram: *const s
 /// As `shmetrics_histogram_value`, of summaries too.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_histogram_value_p(
-    histogram: *const shmetrics_histogram,
+    histogram: Option<&shmetrics_histogram>,
     count: *mut u64,
     sum: *mut f64,
 ) {
-    // SAFETY: the caller's promise: NULL or a handle.
-    if let Some(histogram) = unsafe { histogram.as_ref() } {
+    if let Some(histogram) = histogram {
         // SAFETY: the caller's promise.
         unsafe { shmetrics_histogram_value(*histogram, count, sum) };
     }

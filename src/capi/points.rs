@@ -180,18 +180,8 @@ fn at<T>(values: &[T]) -> *const T {
 impl shmetrics_kind {
     /// The kind of a number of C.
     pub(super) fn kind(number: u32) -> Option<Kind> {
-        let all = [
-            Kind::Unknown,
-            Kind::Counter,
-            Kind::Gauge,
-            Kind::Histogram,
-            Kind::GaugeHistogram,
-            Kind::Summary,
-            Kind::Info,
-            Kind::StateSet,
-            Kind::Enum,
-        ];
-        all.into_iter().find(|kind| shmetrics_kind::from(*kind) as u32 == number)
+        let mut all = (0..=u8::MAX).filter_map(Kind::from_byte);
+        all.find(|kind| shmetrics_kind::from(*kind) as u32 == number)
     }
 }
 

@@ -56,21 +56,6 @@ impl shmetrics_states {
     }
 }
 
-/// # Safety
-/// The header's rules for `segment`, `spec` and `family`.
-unsafe fn register(
-    segment: *mut shmetrics_segment,
-    spec: *const shmetrics_family_spec,
-    kind: Kind,
-    family: *mut shmetrics_states_family,
-) -> shmetrics_status {
-    guarded(|| {
-        let handle = |p0, p1| shmetrics_states_family { p0, p1 };
-        // SAFETY: the caller's promise.
-        unsafe { register_family(segment, spec, kind, GaugeMode::Shared, family, handle) }
-    })
-}
-
 /// Registers a family of state sets, or finds it. The states are those of `spec->states`, each on
 /// or off.
 #[unsafe(no_mangle)]
@@ -80,7 +65,7 @@ pub unsafe extern "C" fn shmetrics_state_set_register(
     family: *mut shmetrics_states_family,
 ) -> shmetrics_status {
     // SAFETY: the caller's promise.
-    unsafe { register(segment, spec, Kind::StateSet, family) }
+    guarded(|| unsafe { register_family(segment, spec, Kind::StateSet, GaugeMode::Shared, family) })
 }
 
 /// Registers a family of enums, or finds it. One of the states of `spec->states` is on, at first
@@ -92,7 +77,7 @@ pub unsafe extern "C" fn shmetrics_enum_register(
     family: *mut shmetrics_states_family,
 ) -> shmetrics_status {
     // SAFETY: the caller's promise.
-    unsafe { register(segment, spec, Kind::Enum, family) }
+    guarded(|| unsafe { register_family(segment, spec, Kind::Enum, GaugeMode::Shared, family) })
 }
 
 /// The state set or enum with these label values, made if there is none. See "Label sets" above.
@@ -104,8 +89,7 @@ pub unsafe extern "C" fn shmetrics_states_with(
 ) -> shmetrics_states {
     hot(INERT, || {
         // SAFETY: the caller's promise.
-        let found: Option<StateSet> = unsafe { find(family.p0, family.p1, values, count) };
-        shmetrics_states::of(found)
+        shmetrics_states::of(unsafe { find(family.p0, family.p1, values, count) })
     })
 }
 
@@ -124,10 +108,8 @@ pub unsafe extern "C" fn shmetrics_states_remove(
 /// Removes all state sets or enums of the family, and returns how many.
 #[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_states_clear(family: shmetrics_states_family) -> u64 {
-    guard(0, || {
-        // SAFETY: the words of a family handle.
-        unsafe { clear(family.p0, family.p1) }
-    })
+    // SAFETY: the words of a family handle.
+    guard(0, || unsafe { clear(family.p0, family.p1) })
 }
 
 /// Whether the state set or enum has been removed. False for an inert handle.
@@ -164,11 +146,8 @@ pub unsafe extern "C" fn shmetrics_info_register(
     spec: *const shmetrics_family_spec,
     family: *mut shmetrics_info_family,
 ) -> shmetrics_status {
-    guarded(|| {
-        let handle = |p0, p1| shmetrics_info_family { p0, p1 };
-        // SAFETY: the caller's promise.
-        unsafe { register_family(segment, spec, Kind::Info, GaugeMode::Shared, family, handle) }
-    })
+    // SAFETY: the caller's promise.
+    guarded(|| unsafe { register_family(segment, spec, Kind::Info, GaugeMode::Shared, family) })
 }
 
 /// Makes the label set with these values, if there is none. False for an inert family, a wrong
@@ -200,8 +179,6 @@ pub unsafe extern "C" fn shmetrics_info_remove(
 /// Removes all label sets of the family, and returns how many.
 #[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_info_clear(family: shmetrics_info_family) -> u64 {
-    guard(0, || {
-        // SAFETY: the words of a family handle.
-        unsafe { clear(family.p0, family.p1) }
-    })
+    // SAFETY: the words of a family handle.
+    guard(0, || unsafe { clear(family.p0, family.p1) })
 }

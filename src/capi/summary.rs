@@ -37,11 +37,8 @@ pub unsafe extern "C" fn shmetrics_summary_register(
     spec: *const shmetrics_family_spec,
     family: *mut shmetrics_summary_family,
 ) -> shmetrics_status {
-    guarded(|| {
-        let handle = |p0, p1| shmetrics_summary_family { p0, p1 };
-        // SAFETY: the caller's promise.
-        unsafe { register_family(segment, spec, Kind::Summary, GaugeMode::Shared, family, handle) }
-    })
+    // SAFETY: the caller's promise.
+    guarded(|| unsafe { register_family(segment, spec, Kind::Summary, GaugeMode::Shared, family) })
 }
 
 /// The summary with these label values, made if there is none. The handle is that of a histogram
@@ -74,10 +71,8 @@ pub unsafe extern "C" fn shmetrics_summary_remove(
 /// Removes all summaries of the family, and returns how many.
 #[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_summary_clear(family: shmetrics_summary_family) -> u64 {
-    guard(0, || {
-        // SAFETY: the words of a family handle.
-        unsafe { clear(family.p0, family.p1) }
-    })
+    // SAFETY: the words of a family handle.
+    guard(0, || unsafe { clear(family.p0, family.p1) })
 }
 
 /// Registers a family of gauge histograms, or finds it: histograms whose observations can be taken
@@ -88,11 +83,8 @@ pub unsafe extern "C" fn shmetrics_gauge_histogram_register(
     spec: *const shmetrics_family_spec,
     family: *mut shmetrics_histogram_family,
 ) -> shmetrics_status {
-    guarded(|| {
-        let handle = |p0, p1| shmetrics_histogram_family { p0, p1 };
-        // SAFETY: the caller's promise.
-        unsafe { register_family(segment, spec, Kind::GaugeHistogram, GaugeMode::Shared, family, handle) }
-    })
+    // SAFETY: the caller's promise.
+    guarded(|| unsafe { register_family(segment, spec, Kind::GaugeHistogram, GaugeMode::Shared, family) })
 }
 
 /// Takes back an observation of `v` that was counted before: for gauge histograms. An empty bucket

@@ -128,12 +128,11 @@ pub unsafe extern "C" fn shmetrics_entry_update(
 /// As `shmetrics_entry_update`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmetrics_entry_update_p(
-    entry: *const shmetrics_entry,
+    entry: Option<&shmetrics_entry>,
     updates: *const shmetrics_update,
     count: usize,
 ) {
-    // SAFETY: the caller's promise: NULL or a handle.
-    if let Some(entry) = unsafe { entry.as_ref() } {
+    if let Some(entry) = entry {
         // SAFETY: the caller's promise.
         unsafe { shmetrics_entry_update(*entry, updates, count) };
     }
