@@ -55,9 +55,7 @@ impl Name {
         }
         line
     }
-}
 
-impl Name {
     /// Appends a line's beginning with one more label.
     pub(in crate::expose) fn with(&self, text: &Text, label: &str, out: &mut Vec<u8>) {
         self.line_and(text, 0, out).keep();

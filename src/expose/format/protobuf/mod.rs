@@ -238,8 +238,7 @@ impl Metrics {
     #[inline(always)]
     fn try_fast(&mut self, series: &Series<'_>, v: f64, out: &mut Vec<u8>) -> bool {
         let Some(fast_metric) = &mut self.fast_metric else { return false };
-        let is_hard = series.escaped || (series.is_embedded() && series.text.len() > 0);
-        !is_hard && fast_metric.metric(&series.text, &self.value_message, v, out)
+        !is_hard(series) && fast_metric.metric(&series.text, &self.value_message, v, out)
     }
 
     /// Appends it.
@@ -306,16 +305,15 @@ impl Metrics {
         out: &mut Vec<u8>,
         body: impl FnOnce(&mut Writer<'_>),
     ) {
-        let text = &series.text;
-        let room = room + text.len() + self.names + self.const_labels.len() + more.map_or(0, Piece::len);
-        if series.escaped || (series.is_embedded() && text.len() > 0) {
-            return self.metric_slow(series, more, room, out, body);
-        }
-        let mut writer = Writer::new(out, room);
+        let hard = is_hard(series).then(|| self.hard_label_pairs(series));
+        let labels = hard.as_ref().map_or(series.text.len() + self.names, Piece::len);
+        let mut writer = Writer::new(out, room + labels + self.const_labels.len() + more.map_or(0, Piece::len));
         let metric = writer.open(tag::FAMILY_METRIC);
         writer.piece(&self.const_labels);
-        if text.len() > 0 {
-            self.label_pairs(text, &mut writer);
+        match &hard {
+            Some(pairs) => writer.piece(pairs),
+            None if series.text.len() > 0 => self.label_pairs(&series.text, &mut writer),
+            None => {}
         }
         if let Some(more) = more {
             writer.piece(more);
@@ -350,31 +348,12 @@ impl Metrics {
         }
     }
 
-    /// As `metric`, of label text with escapes, or of an overflow series.
+    /// The labels of a text that is hard to read.
     #[cold]
-    fn metric_slow(
-        &self,
-        series: &Series<'_>,
-        more: Option<&Piece>,
-        room: usize,
-        out: &mut Vec<u8>,
-        body: impl FnOnce(&mut Writer<'_>),
-    ) {
-        let mut pairs = Vec::new();
-        for (name, value) in self.view.labels_of(&series.text.bytes(), series.escaped) {
-            pairs.extend_from_slice(&label(&name, &value));
-        }
-        let pairs = Piece::new(&pairs);
-        let mut writer = Writer::new(out, room + pairs.len());
-        let metric = writer.open(tag::FAMILY_METRIC);
-        writer.piece(&self.const_labels);
-        writer.piece(&pairs);
-        if let Some(more) = more {
-            writer.piece(more);
-        }
-        body(&mut writer);
-        writer.close(metric);
-        writer.keep();
+    #[inline(never)]
+    fn hard_label_pairs(&self, series: &Series<'_>) -> Piece {
+        let labels = self.view.labels_of(&series.text.bytes(), series.escaped);
+        Piece::new(labels.iter().flat_map(|(name, value)| label(name, value)).collect::<Vec<u8>>())
     }
 
     #[inline(never)]
@@ -473,6 +452,12 @@ impl Metrics {
         self.observed = observed;
         sum.is_some()
     }
+}
+
+/// Whether its label text has escapes, or is that of an overflow series.
+#[inline(always)]
+fn is_hard(series: &Series<'_>) -> bool {
+    series.escaped || (series.is_embedded() && series.text.len() > 0)
 }
 
 /// What of its slots has an exemplar; nothing if none has.
