@@ -39,30 +39,17 @@ pub(crate) trait Cached: Stored {
     #[allow(private_interfaces)]
     fn handles(local: &mut Local) -> &mut Handles<Self>;
 }
-impl Cached for Counter {
-    #[allow(private_interfaces)]
-    fn handles(local: &mut Local) -> &mut Handles<Self> {
-        &mut local.counters
-    }
+macro_rules! cached {
+    ($($metric:ident in $handles:ident;)*) => {$(
+        impl Cached for $metric {
+            #[allow(private_interfaces)]
+            fn handles(local: &mut Local) -> &mut Handles<Self> {
+                &mut local.$handles
+            }
+        }
+    )*};
 }
-impl Cached for Gauge {
-    #[allow(private_interfaces)]
-    fn handles(local: &mut Local) -> &mut Handles<Self> {
-        &mut local.gauges
-    }
-}
-impl Cached for Histogram {
-    #[allow(private_interfaces)]
-    fn handles(local: &mut Local) -> &mut Handles<Self> {
-        &mut local.histograms
-    }
-}
-impl Cached for Summary {
-    #[allow(private_interfaces)]
-    fn handles(local: &mut Local) -> &mut Handles<Self> {
-        &mut local.summaries
-    }
-}
+cached! { Counter in counters; Gauge in gauges; Histogram in histograms; Summary in summaries; }
 
 /// The handle for a key.
 pub(crate) fn handle<M: Cached>(shared: &Arc<Shared>, key: &Key) -> Arc<Handle<M>> {

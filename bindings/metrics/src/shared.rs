@@ -62,26 +62,16 @@ pub(crate) struct Shared {
 pub(crate) trait Stored: FacadeMetric {
     fn families(shared: &Shared) -> &Families<Self>;
 }
-impl Stored for Counter {
-    fn families(shared: &Shared) -> &Families<Self> {
-        &shared.counters
-    }
+macro_rules! stored {
+    ($($metric:ident in $families:ident;)*) => {$(
+        impl Stored for $metric {
+            fn families(shared: &Shared) -> &Families<Self> {
+                &shared.$families
+            }
+        }
+    )*};
 }
-impl Stored for Gauge {
-    fn families(shared: &Shared) -> &Families<Self> {
-        &shared.gauges
-    }
-}
-impl Stored for Histogram {
-    fn families(shared: &Shared) -> &Families<Self> {
-        &shared.histograms
-    }
-}
-impl Stored for Summary {
-    fn families(shared: &Shared) -> &Families<Self> {
-        &shared.summaries
-    }
-}
+stored! { Counter in counters; Gauge in gauges; Histogram in histograms; Summary in summaries; }
 
 /// Puts a value in, unless there is one; returns what is there then.
 fn put<K: Clone + Eq + Hash, V: Clone>(map: &Map<K, V>, key: &K, value: &V) -> V {
