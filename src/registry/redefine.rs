@@ -3,7 +3,7 @@
 //!
 //! A family is retired by one compare-and-swap of its state, and is never live again. A replacement
 //! is announced with a link to the family that it replaces, and settling the announcement retires
-//! the old family before it makes the new one live (see [`chain`]). So at most one family of a name
+//! the old family before it makes the new one live (see [`list`]). So at most one family of a name
 //! is live, after a kill at any instruction.
 //!
 //! A retired family is then *drained*: announcements of series that are on their way are revoked,

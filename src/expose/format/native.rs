@@ -5,7 +5,7 @@ use super::writer::Piece;
 use crate::metric::{spans, Sketch};
 use crate::text::number::{float_with_point, integer};
 
-/// Field numbers and wire types of protobuf, as in `messages`.
+/// Field numbers and wire types of protobuf, as in `protobuf::wire`.
 mod tag {
     pub(in crate::expose) const SCHEMA: u8 = 0x28;
     pub(in crate::expose) const ZERO_THRESHOLD: u8 = 0x31;

@@ -281,7 +281,7 @@ impl<'a> Writer<'a> {
         Open(self.at)
     }
 
-    /// ListHead a message: everything since it was opened.
+    /// Ends a message: everything since it was opened.
     #[inline(always)]
     pub(in crate::expose) fn close(&mut self, Open(from): Open) {
         let len = self.at as usize - from as usize;

@@ -110,7 +110,7 @@ pub(in crate::expose) fn plain(family: &PlainFamily<'_>, format: Format, out: &m
     }
 }
 
-/// ListHead a page.
+/// Ends a page.
 pub(in crate::expose) fn end(format: Format, out: &mut Vec<u8>) {
     if matches!(format, Format::OpenMetrics | Format::OpenMetrics2) {
         out.extend_from_slice(b"# EOF\n");

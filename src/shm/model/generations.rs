@@ -227,9 +227,9 @@ fn counting_per_cpu(fault: Fault) {
     });
 }
 
-/// Per-CPU cells that is given while others count has what they count from then on, and what they
+/// Per-CPU cells that are given while others count have what they count from then on, and what they
 /// counted before stays.
-fn counting_while_per_cpu_cells_is_given(fault: Fault) {
+fn counting_while_per_cpu_cells_are_given(fault: Fault) {
     let count_and_give: Thread = |scene, view, own| {
         let place = SeriesAddr::from_word(first_generation(0));
         assert!(scene.count_in_cell(view, place));
@@ -266,7 +266,8 @@ hold! {
     changing_hands shown_while_changing_hands
     one_free_record one_free_record_and_key coming_back offering_while_taking
     counting_after_removal counting_after_removal_and_reuse
-    counting_through_an_old_handle counting_per_cpu counting_while_per_cpu_cells_is_given reviving_while_removing expiring_while_inserting
+    counting_through_an_old_handle counting_per_cpu counting_while_per_cpu_cells_are_given
+    reviving_while_removing expiring_while_inserting
 }
 
 fail! {

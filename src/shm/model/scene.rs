@@ -26,7 +26,7 @@ pub(super) const SERIES: ListHead = ListHead { head: 2048, tail: 2052, pending: 
 pub(super) const REPLACES: u64 = 48;
 /// The field of a record that says which one is the last of those that it brings with it.
 pub(super) const LAST: u64 = 52;
-/// The chain of families, as `chain::FAMILIES`, in records that are small.
+/// The chain of families, as `list::FAMILIES`, in records that are small.
 pub(super) const FAMILIES: ListHead = ListHead { replaces: REPLACES, last: LAST, ..crate::shm::list::FAMILIES };
 /// The free records' list.
 pub(super) const FREE: u64 = 2064;
