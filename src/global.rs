@@ -1,4 +1,4 @@
-//! Metrics in a `static`.
+//! `Global`: metrics in a `static`, which the master installs before it forks.
 
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed};

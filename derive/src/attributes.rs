@@ -1,4 +1,4 @@
-//! What `#[label(...)]` says.
+//! Reads the attributes `#[label(...)]`.
 
 use proc_macro2::Span;
 use syn::{Attribute, Error, LitStr, Result};

@@ -1,4 +1,4 @@
-//! `#[derive(LabelSet)]`.
+//! The expansion of `#[derive(LabelSet)]`.
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};

@@ -1,4 +1,4 @@
-//! `#[derive(LabelValue)]`.
+//! The expansion of `#[derive(LabelValue)]`.
 
 use proc_macro2::TokenStream;
 use quote::quote;

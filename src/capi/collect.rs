@@ -27,7 +27,8 @@ struct Collect {
     data: *mut c_void,
 }
 
-// SAFETY: whoever adds a collector promises that several threads may call it with its data.
+// SAFETY: the program that adds a collector promises that several threads may call it with its
+// data.
 unsafe impl Send for Collect {}
 // SAFETY: as above.
 unsafe impl Sync for Collect {}

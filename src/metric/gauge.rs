@@ -89,7 +89,7 @@ enum Change {
 /// This process' cell.
 enum OwnCell {
     At(u64),
-    /// It became ours with the change made.
+    /// This process took the cell, with the change made.
     Changed,
 }
 

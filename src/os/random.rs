@@ -1,4 +1,4 @@
-//! Random numbers, and tables that are hashed by them.
+//! Random numbers, and hash tables that are seeded by them.
 //!
 //! std's random numbers, and so its hash tables, panic where the system gives none: under a filter
 //! that denies `getrandom`, in a root without `/dev/urandom`.

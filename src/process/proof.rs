@@ -22,7 +22,7 @@ use crate::shm::mapping::Backing;
 pub(super) enum Standing {
     Alive,
     Dead,
-    /// It cannot be asked from here.
+    /// This process cannot ask about it.
     Unknown,
 }
 

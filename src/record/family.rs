@@ -171,7 +171,7 @@ impl<'a> Record<'a> {
             window: self.memory.get32(self.at + family::WINDOW),
         })
     }
-    /// What of that an observation needs.
+    /// The part of the native buckets' definition that an observation needs.
     #[inline(always)]
     pub(crate) fn scheme(&self) -> Option<BucketScheme> {
         // A damaged schema must not lead beyond the record.

@@ -296,7 +296,7 @@ impl BundleEntry {
         (member == 0 && self.rows.is_empty() && family.member_count() == 0).then(|| (family.kind(), self.addr))
     }
 
-    /// What of it a foreign handle keeps.
+    /// The parts of the entry that a handle of C keeps.
     #[inline(always)]
     pub(crate) fn parts(&self) -> (&'static Inner, SeriesAddr, &'static [Row]) {
         (self.segment.inner, self.addr, self.rows)

@@ -73,8 +73,8 @@ impl Refused {
     }
 }
 
-/// What of one mapping is known to be granted. In ordinary memory: a forked child has its own copy,
-/// which is as true.
+/// The parts of one mapping that are known to be granted. It is in process memory: a forked child
+/// has its own copy, which is as true.
 pub(crate) struct Grants {
     /// The end of the records' memory. No further than the mapping's.
     end: AtomicU64,

@@ -51,7 +51,7 @@ pub(crate) struct Index<'a, M> {
     pub(crate) max_bits: u32,
 }
 
-/// What of a hash stands in the index, and in the entry.
+/// The upper half of a hash, which the index and the entry keep.
 #[inline(always)]
 pub(crate) fn tag_of(hash: u64) -> u32 {
     (hash >> 32) as u32

@@ -1,6 +1,6 @@
-//! Bounds of buckets by a rule.
+//! Bounds of buckets by a rule: linear, or exponential.
 
-/// The bounds `start`, `start + width`, and so on: `N` of them. For a constant, too.
+/// The bounds `start`, `start + width`, and so on: `N` of them. A constant may call this.
 ///
 /// Bounds that do not rise, as of a width of 0, are refused when a histogram is registered.
 ///
@@ -17,7 +17,7 @@ pub const fn linear_buckets<const N: usize>(start: f64, width: f64) -> [f64; N] 
     bounds
 }
 
-/// The bounds `start`, `start * factor`, and so on: `N` of them. For a constant, too.
+/// The bounds `start`, `start * factor`, and so on: `N` of them. A constant may call this.
 ///
 /// Bounds that do not rise, as of a factor of 1 or a start of 0, are refused when a histogram is
 /// registered.

@@ -1,4 +1,4 @@
-//! How a recorder is made with other settings than the defaults.
+//! The builder of a recorder with other settings than the defaults.
 
 use std::time::Duration;
 

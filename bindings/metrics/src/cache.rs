@@ -1,6 +1,6 @@
 //! The handles that a thread has looked up. The facade's macros look up with every update, so that
-//! has to be fast; and as each thread has its own, nobody waits, and a fork finds nothing half
-//! done.
+//! has to be fast. Each thread has handles of its own, so no thread waits for another, and a fork
+//! finds nothing half done.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

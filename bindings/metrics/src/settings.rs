@@ -1,4 +1,4 @@
-//! What a recorder does with which metric.
+//! The settings of a recorder: for all metrics, or for some of them by name.
 
 use std::collections::HashMap;
 use std::time::Duration;

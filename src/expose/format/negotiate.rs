@@ -36,7 +36,7 @@ impl<'a> Clause<'a> {
         self.what.eq_ignore_ascii_case(what)
     }
 
-    /// What of ours it accepts.
+    /// The format of this library that the entry accepts.
     fn format(&self) -> Option<Format> {
         let version = self.parameter("version");
         if self.is("application/openmetrics-text") {

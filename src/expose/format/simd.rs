@@ -1,4 +1,4 @@
-//! Sixteen bytes at once.
+//! Blocks of sixteen bytes, each in one SSE2 register where the processor has SSE2.
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{__m128i, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_set1_epi8, _mm_storeu_si128};

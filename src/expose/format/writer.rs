@@ -26,7 +26,7 @@ impl Piece {
         piece
     }
 
-    /// Makes it anew of what `write` appends, in the memory it has.
+    /// Makes the piece anew of what `write` appends, in the memory that the piece has.
     pub(in crate::expose) fn set(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         self.padded.clear();
         write(&mut self.padded);

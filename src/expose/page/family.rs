@@ -85,7 +85,7 @@ pub(in crate::expose) struct View {
     pub(in crate::expose) escaping: Escaping,
     /// The family's name on this page, without its kind's suffix.
     base: String,
-    /// It is a counter whose samples are called so, without `_total`.
+    /// The family is a counter whose samples have its name without `_total`.
     pub(in crate::expose) exact: bool,
     /// The names of its labels on this page, if they are not as in its texts.
     shown: Option<Vec<String>>,

@@ -63,7 +63,7 @@ impl Observed {
     }
 }
 
-/// What of a pair's first word is the count.
+/// The bits of a pair's first word that are the count.
 #[inline(always)]
 fn mask(series: &Series<'_>, view: &View) -> u64 {
     if view.kind == Kind::GaugeHistogram {

@@ -129,7 +129,7 @@ impl<'a> FamilyReader<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::expose) enum Rendered {
     Shown,
-    /// It has no place on this page.
+    /// The series has no place on this page.
     Hidden,
     /// Nothing was appended.
     Damaged,
@@ -363,14 +363,14 @@ impl<'a> Series<'a> {
         self.is_embedded
     }
 
-    /// Gives it to `write` with a copy of its label text, behind which bytes may be read.
+    /// Gives the series to `write` with a copy of its label text, behind which bytes may be read.
     #[cold]
     #[inline(never)]
     fn with_copy(&self, out: &mut Vec<u8>, write: &mut dyn FnMut(&Series<'a>, &mut Vec<u8>) -> bool) -> bool {
         self.with_text(self.text.bytes(), |series| write(series, out))
     }
 
-    /// Gives it with another label text to `write`.
+    /// Gives the series with another label text to `write`.
     pub(in crate::expose) fn with_text<R>(&self, mut text: Vec<u8>, write: impl FnOnce(&Series<'a>) -> R) -> R {
         text.resize(text.len() + READABLE, 0);
         // As `Text` promises: the copy stays as it is until `write` has returned.

@@ -1,4 +1,5 @@
-//! What of its family an observation in native buckets needs, and how the links to the buckets lie.
+//! What an observation in native buckets needs of its family's record, and the layout of the links
+//! to the buckets.
 
 use std::ops::Range;
 
@@ -16,7 +17,7 @@ pub(crate) const USUAL: u32 = 8;
 pub(crate) const USUAL_OCTAVES: Range<i32> = -64..63;
 /// Links in a record: to the nodes of positive buckets, then of negative ones.
 pub(crate) const ROOT_SIZE: u64 = 2 * 4 * NODES as u64;
-/// What of its family an observation needs.
+/// What an observation needs of its family's record.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct BucketScheme {
     pub(crate) schema: i8,

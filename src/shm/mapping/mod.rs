@@ -29,8 +29,8 @@ pub(crate) trait Backing: Send + Sync {
     fn reserve(&self, from: u64, to: u64) -> bool {
         from <= to && to <= self.len()
     }
-    /// What of it is known to be granted, for views of it. It stays where it is when this value is
-    /// moved.
+    /// The parts of the memory that are known to be granted, for views of it. Their address stays
+    /// the same when this value is moved.
     fn grants(&self) -> &Grants;
     /// Whether each of these bytes is locked by another open description (see `process::slots`).
     /// `None`: cannot tell.

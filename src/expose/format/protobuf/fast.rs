@@ -258,7 +258,7 @@ impl ValueMessage {
     /// Where the value stands.
     const VALUE: usize = 3;
 
-    /// Makes it anew. `began` is the contents of a field.
+    /// Makes the message anew. `began` is the contents of a field.
     pub(in crate::expose) fn set(&mut self, tag: u8, began: Option<(u8, &Piece)>) {
         let began_len = began.map_or(0, |(_, piece)| piece.len() + 2);
         self.0.set(|bytes| {

@@ -31,21 +31,21 @@ const BUCKET: usize = 24;
 pub(in crate::expose) struct ProtobufEncoder {
     /// The family, but for its length and unit.
     body: Vec<u8>,
-    /// Its length without any metric.
+    /// The length of the family without any metric.
     bare: usize,
     /// Bytes that the body leaves for its length in front.
     gap: usize,
     metrics: Metrics,
 }
 
-/// What its metrics are made of.
+/// What the metrics of a family are made of.
 struct Metrics {
     view: View,
-    /// For metrics of one value, mostly.
+    /// Writes most metrics of one value.
     fast_metric: Option<FastMetric>,
     value_message: ValueMessage,
     labels: Vec<Label>,
-    /// Room for their names, tags and lengths.
+    /// Room for the labels' names, tags and lengths.
     names: usize,
     /// The labels that all series have in front of theirs.
     const_labels: Piece,
@@ -241,7 +241,7 @@ impl Metrics {
         !is_hard(series) && fast_metric.metric(&series.text, &self.value_message, v, out)
     }
 
-    /// Appends it.
+    /// Appends the time when the series began.
     #[inline(always)]
     fn put_began(&self, tag: u8, writer: &mut Writer<'_>) {
         writer.two([tag, self.began.1.len() as u8]);
@@ -460,7 +460,7 @@ fn is_hard(series: &Series<'_>) -> bool {
     series.escaped || (series.is_embedded() && series.text.len() > 0)
 }
 
-/// What of its slots has an exemplar; nothing if none has.
+/// The exemplars in a series' slots; empty if no slot has one.
 fn exemplars(series: &Series<'_>, slots: usize, escaping: Escaping) -> Vec<Option<Piece>> {
     if !series.has_exemplars() {
         return Vec::new();

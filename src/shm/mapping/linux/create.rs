@@ -25,7 +25,7 @@ pub(crate) struct Unpublished {
 
 /// What became of a name.
 pub(crate) enum Published {
-    /// It leads to the new file.
+    /// The name leads to the new file.
     Done(LinuxBacking),
     /// Another process was first.
     Taken,
