@@ -119,7 +119,7 @@ lane() {
     local step
     trap 'exit 130' INT
     for step in "$@"; do
-        kill -0 "$PPID" || exit # whoever waits for this lane was killed
+        kill -0 "$PPID" || exit # the process that waits for this lane was killed
         echo "-- $step begins"
         run "$step" > /dev/null
         flock "$log" sh -c 'echo && echo "== $1" && cat "$2"' show "$step" "$log/$step.log"
@@ -159,7 +159,7 @@ if (($#)); then
         run "$step"
     done
 else
-    # A session of its own, without a terminal: tests find the same whoever runs them. Background
+    # A session of its own, without a terminal: tests find the same in every environment. Background
     # commands of a shell ignore Ctrl-C, which tests send to programs.
     lanes=()
     trap stop INT TERM HUP

@@ -293,9 +293,9 @@ impl<'a, M: Memory> Index<'a, M> {
         erased
     }
 
-    /// Whether this word, which was seen here, is one that no probe comes by: placed for a smaller
-    /// size, it is further from where it has its home now than any word was ever put, and at least
-    /// the smallest size from there.
+    /// Whether this word, which was seen here, is stale, so that no probe reaches it. A stale word
+    /// was placed for a smaller size: its distance from its present home is beyond the maximum
+    /// probe distance, and at least the smallest size.
     fn is_stale(&self, w: u64, at: u64) -> bool {
         let is_beyond = |bits: u32| {
             let mask = (1u64 << bits) - 1;

@@ -13,8 +13,8 @@ pub struct Tracee {
     complete: bool,
 }
 
-/// An instruction that a run comes by: its address, and how often the run has been there by then,
-/// this time counted.
+/// An instruction that a run executes: its address, and how many times the run has executed it by
+/// then, this time included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
     pub address: u64,

@@ -459,7 +459,7 @@ class Grammar(unittest.TestCase):
 
 
 class Calibration(unittest.TestCase):
-    """Who reads the pages takes the good one, and rejects each wrong one that he must."""
+    """Each program that reads pages takes the good one, and rejects each wrong one that it must."""
 
     def check(self, good: bytes, broken: dict, checkers: dict[str, Callable[[bytes], object]]) -> None:
         """A checker raises ValueError for what is wrong, or says it."""

@@ -125,7 +125,7 @@ fn bounds_are_short_in_texts_where_the_creator_says_so() {
         }
     }
     let reader = name.reader();
-    assert!(text(&reader.render(Format::Text)).contains("le=\"1\""), "of the segment, whoever reads");
+    assert!(text(&reader.render(Format::Text)).contains("le=\"1\""), "the segment decides, in every reader");
     for format in [Format::OpenMetrics, Format::OpenMetrics2] {
         let page = in_format(&short, format);
         assert!(page.contains("1.0") && page.contains("1e+09") && !page.contains("le=\"1\""), "{page}");

@@ -36,7 +36,7 @@ fn pairs(labels: &[(&str, &str)]) -> Vec<(String, String)> {
     labels.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
 }
 
-/// Whoever translates them has names of his own.
+/// Points keep the names as registered: a program that translates points escapes names itself.
 #[test]
 fn names_are_not_escaped() {
     let s = Options::new().anonymous().label("k8s.pod", "a").open().unwrap();

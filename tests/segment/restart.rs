@@ -1,7 +1,8 @@
 //! What becomes of the counts when all processes are gone: they are kept, or begin anew if that is
 //! asked for.
 //!
-//! Whoever opens a segment here is a child: what other tests fork has no copy of its descriptors.
+//! Each process that opens a segment here is a child: what other tests fork has no copy of its
+//! descriptors.
 
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt};

@@ -146,7 +146,7 @@ impl<'a, M: Memory> Faulty<'a, M> {
         Self::new(self.inner, self.fault, 0)
     }
 
-    /// The same, of a process that is stopped where it would end an announcement, for good.
+    /// The view of a process that is stopped where it would end an announcement, and never goes on.
     pub(super) fn of_stopped(&self) -> Self {
         Self { stopped: true, ..Self::new(self.inner, self.fault, self.own) }
     }

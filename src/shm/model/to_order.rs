@@ -103,7 +103,7 @@ impl Stop {
 
 /// A helper that has read the sizes of the index places its word for the small one after the table
 /// has doubled. A competitor takes that word for stale, and is stopped where it would overwrite
-/// it; meanwhile the helper comes by its own word, for the size that there is now, and is content.
+/// it; meanwhile the helper finds its own word, for the present size, and does nothing more.
 /// The index still has both words. `doublings`: how often the table doubles while the helper is
 /// stopped. `by_max_probe_alone`: as it would be if every word beyond
 /// the maximum probe distance were stale.

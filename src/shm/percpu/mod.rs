@@ -162,11 +162,11 @@ pub(crate) fn pairs(memory: &Mapped, cells: u32, buckets: usize, mut take: impl 
     }
 }
 
-/// The position of the record's per-CPU cells: 0 if it has none. A process that counts in it looks
-/// *after* this whether the record is in his generation.
+/// The position of the record's per-CPU cells; 0 if it has none. A process that counts in them
+/// checks *after* this call that the record is in the generation of its handle.
 pub(crate) fn of<M: Memory>(memory: &M, record: u64) -> u32 {
-    // Acquire pairs with `give` and `take_away`: of per-CPU cells that were given in a later
-    // generation, that generation is seen.
+    // Acquire pairs with `give` and `take_away`: a process that sees cells of a later generation
+    // sees that generation too.
     memory.load32(record + entry::PER_CPU, Acquire)
 }
 

@@ -1,5 +1,5 @@
-/* Threads, processes and signal handlers: whoever counts, and however it ends, nothing is lost
- * or counted twice. */
+/* Threads, processes and signal handlers: in whatever way a process counts and ends, no count is
+ * lost or doubled. */
 #include "check.h"
 
 #include <pthread.h>

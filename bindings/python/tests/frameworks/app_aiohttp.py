@@ -1,3 +1,5 @@
+"""The application of the framework tests in aiohttp."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""The application of the framework tests in Flask."""
+
 from __future__ import annotations
 
 from http import HTTPStatus

@@ -1,3 +1,5 @@
+"""An application that counts through django-prometheus."""
+
 import django
 from django.conf import settings
 from django.http import HttpResponse

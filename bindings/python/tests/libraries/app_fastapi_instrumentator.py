@@ -1,3 +1,5 @@
+"""An application that counts through prometheus-fastapi-instrumentator."""
+
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry

@@ -1,3 +1,5 @@
+"""An application that counts through prometheus-flask-exporter."""
+
 from flask import Flask
 from prometheus_flask_exporter.multiprocess import GunicornInternalPrometheusMetrics
 from twice import twice

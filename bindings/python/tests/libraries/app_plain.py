@@ -1,3 +1,5 @@
+"""An application that counts through prometheus_client alone."""
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from twice import twice

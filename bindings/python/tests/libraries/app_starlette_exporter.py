@@ -1,3 +1,5 @@
+"""An application that counts through starlette-exporter."""
+
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
