@@ -8,6 +8,7 @@ use super::status::shmetrics_status;
 use super::{guard, guarded, hot, hot_guarded, shmetrics_family_spec, shmetrics_str};
 use crate::kind::Kind;
 use crate::metric::Histogram;
+use crate::os::clock::monotonic_ns;
 use crate::record::gauge_mode::GaugeMode;
 use crate::shm::state::SeriesAddr;
 
@@ -167,22 +168,6 @@ pub extern "C" fn shmetrics_timer_start() -> u64 {
 #[unsafe(no_mangle)]
 pub extern "C" fn shmetrics_histogram_observe_since(histogram: shmetrics_histogram, start: u64) {
     shmetrics_histogram_observe(histogram, monotonic_ns().saturating_sub(start) as f64 / 1e9);
-}
-
-#[cfg(unix)]
-fn monotonic_ns() -> u64 {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: a plain, async-signal-safe call with a local.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
-}
-
-#[cfg(not(unix))]
-fn monotonic_ns() -> u64 {
-    use std::sync::OnceLock;
-    use std::time::Instant;
-    static START: OnceLock<Instant> = OnceLock::new();
-    START.get_or_init(Instant::now).elapsed().as_nanos() as u64
 }
 
 /// Writes the number of observations to `*count` and their sum to `*sum`, over all processes. Both

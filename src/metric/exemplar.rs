@@ -55,14 +55,9 @@ impl Writer<'_> {
     /// Appends a value, or a name, in quotes.
     fn quoted(&mut self, text: &str) -> Option<()> {
         self.put(b"\"")?;
-        for b in text.bytes() {
-            match b {
-                b'\\' => self.put(b"\\\\")?,
-                b'"' => self.put(b"\\\"")?,
-                b'\n' => self.put(b"\\n")?,
-                b => self.put(&[b])?,
-            }
-        }
+        let mut fits = Some(());
+        escaping::escape_to(text.as_bytes(), |piece| fits = fits.and_then(|()| self.put(piece)));
+        fits?;
         self.put(b"\"")
     }
 }

@@ -33,6 +33,17 @@ pub(crate) fn wall_ms() -> u64 {
     return now_ns() / 1_000_000;
 }
 
+/// Nanoseconds of a clock that does not step, for durations in this process.
+pub(crate) fn monotonic_ns() -> u64 {
+    #[cfg(unix)]
+    return clock(libc::CLOCK_MONOTONIC);
+    #[cfg(not(unix))]
+    {
+        static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+        START.get_or_init(std::time::Instant::now).elapsed().as_nanos() as u64
+    }
+}
+
 /// Milliseconds of a clock that does not step, for durations in this process. It is cheap to read.
 pub(crate) fn monotonic_ms() -> u64 {
     #[cfg(target_os = "linux")]

@@ -1,5 +1,11 @@
-//! `errno` as the caller left it: updates make system calls now and then, and a signal handler or a
-//! C program must not see that.
+//! `errno`: of the last system call, and as the caller left it. Updates make system calls now and
+//! then, and a signal handler or a C program must not see that.
+
+/// The error of the calling thread's last system call.
+#[cfg(unix)]
+pub(crate) fn errno() -> i32 {
+    std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
+}
 
 /// The calling thread's `errno`, put back when it is dropped.
 pub(crate) struct Errno(i32);

@@ -1,6 +1,8 @@
 //! The identity of this process, which other processes can compare: its pid, its namespaces and its
 //! boot.
 
+use super::proc::inode;
+
 pub(crate) fn pid() -> u32 {
     std::process::id()
 }
@@ -20,31 +22,10 @@ pub(crate) fn boot_id() -> [u8; 16] {
 
 /// A number for this process' PID namespace; 0 where there is none. Allocates nothing.
 pub(crate) fn pid_namespace() -> u64 {
-    inode_of(c"/proc/self/ns/pid")
+    inode(c"/proc/self/ns/pid").unwrap_or(0)
 }
 
 /// A number for this process' IPC namespace; 0 where there is none. Allocates nothing.
 pub(crate) fn ipc_namespace() -> u64 {
-    inode_of(c"/proc/self/ns/ipc")
-}
-
-/// The inode number of the file at a path; 0 if there is none. Allocates nothing.
-fn inode_of(path: &std::ffi::CStr) -> u64 {
-    #[cfg(unix)]
-    {
-        // SAFETY: an all-zero stat is a valid value to be filled in.
-        let mut st: libc::stat = unsafe { std::mem::zeroed() };
-        // SAFETY: a NUL-terminated path and a local.
-        let failed = unsafe { libc::stat(path.as_ptr(), &raw mut st) } != 0;
-        if failed {
-            0
-        } else {
-            st.st_ino
-        }
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = path;
-        0
-    }
+    inode(c"/proc/self/ns/ipc").unwrap_or(0)
 }

@@ -19,35 +19,15 @@ mod os {
 mod os {
     use std::ffi::CStr;
 
+    use crate::os::proc::{inode, read_start};
+
     /// The kernel's number for the initial time namespace (`PROC_TIME_INIT_INO`).
     const INITIAL: u64 = 0xEFFF_FFFA;
-
-    /// The inode that a path leads to.
-    fn inode(path: &CStr) -> Option<u64> {
-        // SAFETY: zeros are a valid `stat`.
-        let mut stat: libc::stat = unsafe { std::mem::zeroed() };
-        // SAFETY: a C string, and a local to fill in.
-        (unsafe { libc::stat(path.as_ptr(), &raw mut stat) } == 0).then_some(stat.st_ino)
-    }
-
-    /// The beginning of a file.
-    fn read<'b>(path: &CStr, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
-        // SAFETY: a C string.
-        let file = unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
-        if file < 0 {
-            return None;
-        }
-        // SAFETY: our own descriptor, and a buffer of that length.
-        let len = unsafe { libc::read(file, buffer.as_mut_ptr().cast(), buffer.len()) };
-        // SAFETY: our own descriptor.
-        unsafe { libc::close(file) };
-        buffer.get(..usize::try_from(len).ok()?)
-    }
 
     /// A number for this boot; 0 if it cannot be told.
     pub(crate) fn boot() -> u64 {
         let mut buffer = [0; 64];
-        let Some(text) = read(c"/proc/sys/kernel/random/boot_id", &mut buffer) else { return 0 };
+        let Some(text) = read_start(c"/proc/sys/kernel/random/boot_id", &mut buffer) else { return 0 };
         let digits = text.iter().filter_map(|b| char::from(*b).to_digit(16));
         // All 128 bits take part; 0 means that it cannot be told.
         digits.fold(0u64, |sum, digit| (sum.rotate_left(4) ^ u64::from(digit)).wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1
@@ -90,7 +70,7 @@ mod os {
     }
 
     fn offset(path: &CStr) -> Option<i64> {
-        offset_in(read(path, &mut [0; 256])?)
+        offset_in(read_start(path, &mut [0; 256])?)
     }
 
     /// The offset of `CLOCK_BOOTTIME` in lines such as `boottime -10 500000000`.

@@ -2,8 +2,9 @@
 
 use super::fork::forks;
 use super::handover::{forks_at_rest, Patience};
-use super::proof::{errno, keep_from_children, unmap, Hold, Refusal, Standing, ATTEMPTS};
+use super::proof::{keep_from_children, unmap, Hold, Refusal, Standing, ATTEMPTS};
 use crate::os::clock::now_ns;
+use crate::os::errno::errno;
 use crate::shm::layout::PAGE;
 use crate::shm::mapping::attendance::{state_of, SHM_DEST};
 

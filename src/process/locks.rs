@@ -2,7 +2,8 @@
 
 use super::fork::{forks, Kept};
 use super::handover::{forks_at_rest, Patience};
-use super::proof::{errno, keep_from_children, unmap, Hold, Refusal, ATTEMPTS};
+use super::proof::{keep_from_children, unmap, Hold, Refusal, ATTEMPTS};
+use crate::os::errno::errno;
 use crate::shm::layout::PAGE;
 use crate::shm::mapping::{linux, Backing};
 

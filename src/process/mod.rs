@@ -31,6 +31,9 @@ use self::fork::ForkPage;
 use self::proof::Hold;
 use self::slots::Claimant;
 
+#[cfg(target_os = "linux")]
+use crate::os::clock::clock;
+use crate::os::clock::monotonic_ns;
 use crate::os::host::Undisturbed;
 use crate::os::identity::{pid, pid_namespace};
 use crate::shm::clock;
@@ -282,19 +285,10 @@ const UNIT_SHIFT: u32 = 6;
 /// `precise` it is some milliseconds late, and cheaper.
 fn now(precise: bool) -> u64 {
     #[cfg(target_os = "linux")]
-    {
-        let clock = if precise { libc::CLOCK_MONOTONIC } else { libc::CLOCK_MONOTONIC_COARSE };
-        let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: a plain call with a local.
-        unsafe { libc::clock_gettime(clock, &raw mut now) };
-        ((now.tv_sec as u64).wrapping_mul(1_000_000).wrapping_add(now.tv_nsec as u64 / 1000)) >> UNIT_SHIFT
-    }
+    let ns = if precise { monotonic_ns() } else { clock(libc::CLOCK_MONOTONIC_COARSE) };
     #[cfg(not(target_os = "linux"))]
-    {
-        let _ = precise;
-        static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-        (START.get_or_init(std::time::Instant::now).elapsed().as_micros() as u64) >> UNIT_SHIFT
-    }
+    let (ns, _) = (monotonic_ns(), precise);
+    (ns / 1000) >> UNIT_SHIFT
 }
 
 #[cfg(test)]

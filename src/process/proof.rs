@@ -111,8 +111,3 @@ pub(super) fn keep_from_children(page: *mut libc::c_void) -> bool {
     // SAFETY: our own page.
     unsafe { libc::madvise(page, PAGE as usize, libc::MADV_DONTFORK) == 0 }
 }
-
-#[cfg(target_os = "linux")]
-pub(super) fn errno() -> i32 {
-    std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
-}

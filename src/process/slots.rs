@@ -21,7 +21,11 @@ use super::locks::Description;
 use super::proof::ATTEMPTS;
 use super::proof::{Hold, Refusal, Standing};
 use crate::os::clock::now_ns;
+#[cfg(unix)]
+use crate::os::errno::errno;
 use crate::os::identity::pid;
+#[cfg(target_os = "linux")]
+use crate::os::proc::read_start;
 use crate::shm::layout::{header, process_cell, slot, Regions};
 use crate::shm::mapping::Backing;
 use crate::shm::memory::{Mapped, Memory};
@@ -363,8 +367,7 @@ fn pid_exists(pid: u32) -> bool {
             return false;
         }
         // SAFETY: signal 0 only asks.
-        let gone = unsafe { libc::kill(pid as libc::pid_t, 0) } != 0
-            && std::io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH);
+        let gone = unsafe { libc::kill(pid as libc::pid_t, 0) } != 0 && errno() == libc::ESRCH;
         !gone
     }
     #[cfg(not(unix))]
@@ -379,7 +382,7 @@ fn start_time() -> u64 {
     #[cfg(target_os = "linux")]
     {
         let mut buffer = [0; 1024];
-        let stat = read_start(c"/proc/self/stat", &mut buffer);
+        let Some(stat) = read_start(c"/proc/self/stat", &mut buffer) else { return 0 };
         // The second field is the program's name in parentheses, which may hold anything.
         let Some(end) = stat.iter().rposition(|b| *b == b')') else { return 0 };
         let started = stat[end..].split(|b| *b == b' ').nth(20);
@@ -387,19 +390,4 @@ fn start_time() -> u64 {
     }
     #[cfg(not(target_os = "linux"))]
     0
-}
-
-/// Reads the beginning of a file into a buffer. Allocates nothing.
-#[cfg(target_os = "linux")]
-fn read_start<'b>(path: &std::ffi::CStr, buffer: &'b mut [u8]) -> &'b [u8] {
-    // SAFETY: a NUL-terminated path.
-    let fd = unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
-    if fd < 0 {
-        return &[];
-    }
-    // SAFETY: the buffer is as long as said.
-    let read = unsafe { libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len()) };
-    // SAFETY: opened above.
-    unsafe { libc::close(fd) };
-    &buffer[..usize::try_from(read).unwrap_or(0)]
 }

@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicU32, Ordering::AcqRel, Ordering::Acquire};
 use std::time::Duration;
 
 use super::linux::locks;
+use crate::os::errno::errno;
 use crate::os::grow_list::GrowList;
 use crate::os::identity::ipc_namespace;
 use crate::shm::pair::Pair;
@@ -188,10 +189,6 @@ impl Attached {
             detach(self.page);
         }
     }
-}
-
-fn errno() -> i32 {
-    std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
 }
 
 fn attach(id: i32) -> Option<usize> {

@@ -2,11 +2,11 @@
 //! of slots that live.
 
 use std::fs::File;
-use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::Path;
 
 use super::file::is_named;
+use crate::os::errno::errno;
 
 /// The byte on which every process that has the file mapped for writing holds a shared lock. No
 /// slot's: those come later.
@@ -20,28 +20,20 @@ const LOCKED: i32 = libc::EAGAIN;
 /// forked children: a host that closes its descriptors does not end it. `false`: a process has
 /// found the file unused and is about to remove it.
 pub(crate) fn hold(file: &File) -> bool {
-    let mut lock = byte_lock(USERS);
-    lock.l_type = libc::F_RDLCK as libc::c_short;
-    // SAFETY: a plain call with a local.
-    let held = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) } == 0;
     // Where there are no locks, nothing is ever found unused.
-    held || io::Error::last_os_error().raw_os_error() != Some(LOCKED)
+    set_lock(file.as_raw_fd(), USERS, libc::F_RDLCK) || errno() != LOCKED
 }
 
 /// Removes the file's name if it still leads to the file and no process uses it. New users are kept
 /// out until `file` is closed or held.
 pub(crate) fn remove_if_unused(file: &File, path: &Path) -> bool {
-    let lock = byte_lock(USERS);
-    // SAFETY: a plain call with a local.
-    let unused = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) } == 0;
-    unused && is_named(file, path) && std::fs::remove_file(path).is_ok()
+    set_lock(file.as_raw_fd(), USERS, libc::F_WRLCK) && is_named(file, path) && std::fs::remove_file(path).is_ok()
 }
 
 /// Sets or clears the lock of the descriptor's description on a byte. `false`: another description
 /// has it locked, or there are no locks.
 pub(crate) fn set_lock(fd: RawFd, byte: u64, kind: i32) -> bool {
-    let mut lock = byte_lock(byte);
-    lock.l_type = kind as libc::c_short;
+    let lock = byte_lock(byte, kind);
     // SAFETY: a plain call with a local.
     unsafe { libc::fcntl(fd, libc::F_OFD_SETLK, &raw const lock) == 0 }
 }
@@ -49,7 +41,7 @@ pub(crate) fn set_lock(fd: RawFd, byte: u64, kind: i32) -> bool {
 /// The kind of lock that another description has on a byte: `F_UNLCK` for none. `None`: cannot
 /// tell.
 pub(crate) fn lock_on(fd: RawFd, byte: u64) -> Option<i32> {
-    let mut lock = byte_lock(byte);
+    let mut lock = byte_lock(byte, libc::F_WRLCK);
     // SAFETY: a plain call with a local.
     let r = unsafe { libc::fcntl(fd, libc::F_OFD_GETLK, &raw mut lock) };
     (r == 0).then_some(i32::from(lock.l_type))
@@ -62,32 +54,28 @@ pub(crate) fn is_in_use(file: &File) -> Option<bool> {
 
 /// Locks a byte for the descriptor's open file description. `Ok(false)`: another one has it locked.
 pub(crate) fn lock(fd: RawFd, byte: u64) -> Result<bool, i32> {
-    let lock = byte_lock(byte);
-    // SAFETY: a plain call with a local.
-    if unsafe { libc::fcntl(fd, libc::F_OFD_SETLK, &raw const lock) } == 0 {
+    if set_lock(fd, byte, libc::F_WRLCK) {
         return Ok(true);
     }
-    match io::Error::last_os_error().raw_os_error() {
-        Some(LOCKED) => Ok(false),
-        other => Err(other.unwrap_or(0)),
+    match errno() {
+        LOCKED => Ok(false),
+        other => Err(other),
     }
 }
 
 /// Gives up a lock that [`lock`] took.
 pub(crate) fn unlock(fd: RawFd, byte: u64) {
-    let lock = libc::flock { l_type: libc::F_UNLCK as libc::c_short, ..byte_lock(byte) };
-    // SAFETY: a plain call with a local.
-    unsafe { libc::fcntl(fd, libc::F_OFD_SETLK, &raw const lock) };
+    set_lock(fd, byte, libc::F_UNLCK);
 }
 
 pub(super) fn is_locked(fd: RawFd, byte: u64) -> Option<bool> {
     lock_on(fd, byte).map(|kind| kind != libc::F_UNLCK)
 }
 
-pub(super) fn byte_lock(at: u64) -> libc::flock {
+fn byte_lock(at: u64, kind: i32) -> libc::flock {
     // SAFETY: an all-zero flock is a valid value; l_pid must be 0 for open file description locks.
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-    lock.l_type = libc::F_WRLCK as libc::c_short;
+    lock.l_type = kind as libc::c_short;
     lock.l_whence = libc::SEEK_SET as libc::c_short;
     lock.l_start = at as libc::off_t;
     lock.l_len = 1;
