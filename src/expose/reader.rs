@@ -184,22 +184,23 @@ impl Reader {
         self.backing.get().is_in_use()
     }
 
-    /// How many processes have the segment open for counting: forked children too, stopped
-    /// processes too, readers not. `None` where the system cannot tell: a process that has it open
-    /// lives in another IPC namespace or may not use System V shared memory, or this one.
+    /// The number of processes that have the segment open for counting. Forked children and
+    /// stopped processes count, readers do not. `None` if the system cannot tell: this process, or
+    /// one that has the segment open, is in another IPC namespace or may not use System V shared
+    /// memory.
     pub fn attached(&self) -> Option<u32> {
         let _undisturbed = Undisturbed::new();
         self.source().attached()
     }
 
-    /// When a process last updated a metric. It looks at all values, as a page does: updates
-    /// themselves leave no time behind.
+    /// When a process last updated a metric. The call reads all values, as a page does, because
+    /// updates store no time.
     ///
-    /// The values are compared with those of the look before: the last page of this reader, or of
-    /// any process that may write to the segment. If they differ, the update was in between, and
-    /// counts as seen now. An update that leaves all values as they were may not be seen. New label
-    /// sets, new families and removals are known to the tick of the clock. `None`: the segment is
-    /// damaged.
+    /// The call compares the values with those of the look before: the last page of this reader,
+    /// or of any process that may write to the segment. If the values differ, the update happened
+    /// in between, and the result is the time now. An update that leaves all values as they were
+    /// may be missed. The times of new label sets, new families and removals are exact to a tick
+    /// of the clock. `None`: the segment is damaged.
     pub fn last_update(&self) -> Option<LastUpdate> {
         let _undisturbed = Undisturbed::new();
         let (source, page) = (self.source(), self.page(Format::Text));
@@ -235,12 +236,12 @@ impl Reader {
         page
     }
 
-    /// Begins a page with several segments on it, such as those of a machine's services. Families
-    /// of the same name are put together. The string with each reader names it in the label
-    /// `segment`, where `labelled` says that all series have that (in the library's own families it
-    /// is always there). Without it, of several series with the same labels the first is shown. A
-    /// family that is of another type in an earlier segment is left out. Both are counted in
-    /// `shmetrics_conflicts`.
+    /// Begins a page with several segments, such as those of a machine's services. Families of the
+    /// same name are put together. The string beside each reader is the value of the label
+    /// `segment`. If `labelled`, all series have this label; the library's own families always
+    /// have it. Without the label, only the first of several series with the same labels is shown.
+    /// A family that is of another type in an earlier segment is left out. `shmetrics_conflicts`
+    /// counts both.
     pub fn join<'a>(parts: &[(&'a Reader, &str)], labelled: bool, exposition: impl Into<Exposition>) -> Page<'a> {
         let mut page = Page::new(exposition.into());
         for (reader, name) in parts {
@@ -257,8 +258,8 @@ impl Reader {
         self.page(exposition).render()
     }
 
-    /// What is wrong with the segment: nothing, unless its bytes were damaged. Each finding says
-    /// where and what, for people. Works on a segment in use, and then takes a few looks.
+    /// The damage in the segment, as sentences for people. The list is empty unless bytes of the
+    /// segment were damaged. The segment may be in use; then the call takes a few looks.
     pub fn verify(&self) -> Vec<String> {
         verify(&self.memory, &self.regions)
     }

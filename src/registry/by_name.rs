@@ -224,9 +224,9 @@ fn make<'v>(
 
 impl Segment {
     /// Adds `v` to the counter of this name and these labels, in one call: for hosts that have no
-    /// place to keep families and handles between two requests. The labels may come in any order;
-    /// the family's own is the fastest. What is not there is made, a family without a help text;
-    /// register it beforehand where it is to have one, or a limit.
+    /// place to keep families and handles between two requests. The labels may be in any order;
+    /// that of the family is fastest. A family or series that is missing is made. The new family
+    /// has no help text and no limit: register the family beforehand where it needs them.
     ///
     /// The call takes two look-ups. If family and series exist, it takes no lock, allocates nothing
     /// and makes no system call. An update through a handle is several times as fast.
@@ -241,7 +241,7 @@ impl Segment {
     }
 
     /// Counts an observation of the histogram of this name and these labels, as [`Segment::count`]
-    /// does. One that is made has the default buckets.
+    /// counts. A histogram that is made has the default buckets.
     ///
     /// # Errors
     /// As for [`Segment::count`]; the only value that is refused is NaN.

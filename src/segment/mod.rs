@@ -156,10 +156,10 @@ impl Segment {
         self.inner.process.set_identity(identity);
     }
 
-    /// Takes part in the segment's per-process gauges now, instead of at this process' first update
-    /// of one. Updates do this by themselves; a process calls it where its first update would be
-    /// too late, as before it installs a filter that denies system calls, or to learn the reason if
-    /// it cannot. Repeated calls do nothing. Async-signal-safe.
+    /// Takes a slot for this process' values in per-process gauges now, instead of at its first
+    /// update of such a gauge. Call it before a filter denies system calls, or to learn why a slot
+    /// cannot be taken. Repeated calls do nothing. Forked children take slots of their own. The
+    /// call is async-signal-safe.
     ///
     /// # Errors
     /// [`Error::Full`]: `max_processes` processes take part already. [`Error::System`]: the system
@@ -188,8 +188,8 @@ impl Segment {
     /// Takes this process out of the segment's per-process gauges, as its death would. It takes
     /// part again with its next update of one, as a new process.
     ///
-    /// It is for hosts that end without exiting, and for mappings of
-    /// [`Options::separate_mapping`](crate::Options::separate_mapping); others need it never.
+    /// The call is for hosts that end without exiting, and for mappings of
+    /// [`Options::separate_mapping`](crate::Options::separate_mapping). No other host needs it.
     /// Updates of such gauges by other threads at this moment may be lost.
     pub fn detach_process(&self) {
         self.inner.process.detach(&self.inner.attached());

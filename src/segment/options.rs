@@ -105,8 +105,9 @@ impl Options {
         self
     }
 
-    /// The bytes the segment may grow to, 512 KiB to 64 GiB. Address space only: memory is taken as
-    /// it is needed, and a small application stays below 1 MiB. Only the creator's counts.
+    /// The size in bytes to which a new segment may grow, from 512 KiB to 64 GiB. The size is
+    /// address space only: the segment takes memory as it grows, and a small application stays
+    /// below 1 MiB. A process that attaches the segment takes the size of its creator.
     pub fn max_size(mut self, bytes: u64) -> Self {
         self.max_size = Some(bytes);
         self
@@ -124,8 +125,8 @@ impl Options {
     }
 
     /// The group of a new segment's file, by number or name: `$SHMETRICS_GROUP` by default, or this
-    /// process' group. It decides nothing by itself: see [`Options::mode`] for what the group may
-    /// do. A process without root's rights may name the groups that it is in.
+    /// process' group. The group has the rights that [`Options::mode`] gives it. A process without
+    /// root's rights may name the groups that it is in.
     ///
     /// The file gets its group, owner and mode before it gets its name, so no process sees it
     /// without them.
@@ -145,14 +146,15 @@ impl Options {
         self
     }
 
-    /// Lets this process count in existing segments of this user, by number or name; may be called
-    /// again for more. By default those that `$SHMETRICS_TRUST` lists, separated by commas. Root
-    /// and this process' own user are always trusted, and the user that [`Options::owner`] names.
+    /// Lets this process count in existing segments of this user, by number or name. Each call
+    /// adds a user. Without a call these are the users that `$SHMETRICS_TRUST` lists, separated by
+    /// commas. Root, this process' own user and the user of [`Options::owner`] are always trusted.
     /// Segments of other users are refused with [`Error::Permission`].
     ///
     /// A segment's owner can cut its file off at any time. The kernel then kills the processes that
-    /// touch the missing memory (`SIGBUS`). So trust users that may stop this process. They gain
-    /// nothing more: no process believes what is in a segment, beyond values.
+    /// touch the missing memory (`SIGBUS`). So trust only users that may stop this process. A
+    /// trusted user can do nothing more than that, and change values: processes check all else
+    /// that is in a segment.
     pub fn trust_owner(mut self, owner: impl Into<Account>) -> Self {
         self.trusted.push(owner.into());
         self
@@ -167,7 +169,8 @@ impl Options {
         self
     }
 
-    /// The most processes with gauges of their own at one time. Only the creator's counts.
+    /// The most processes that have values in per-process gauges of a new segment at one time. A
+    /// process that attaches the segment takes the number of its creator.
     pub fn max_processes(mut self, processes: u32) -> Self {
         self.max_processes = processes;
         self
@@ -193,9 +196,9 @@ impl Options {
         self
     }
 
-    /// A segment without a name, for processes forked from this one. Its memory is sealed against
-    /// truncation and goes with its last user. It has no name, owner, group or mode, so those are
-    /// errors.
+    /// A segment without a name, for processes forked from this one. The memory is sealed against
+    /// truncation, and is freed when the last process that has it mapped ends. A name, owner,
+    /// group or mode beside this option is an error.
     pub fn anonymous(mut self) -> Self {
         self.anonymous = true;
         self
@@ -207,25 +210,27 @@ impl Options {
         self
     }
 
-    /// Starts with a new segment if the name leads to one that no process has open for counting any
-    /// more, also of another layout version. By default the old one is kept and its counts go on.
+    /// Replaces an existing segment by a new one if no process has the old segment open for
+    /// counting any more, also if the old one has another layout version. By default the old
+    /// segment stays and its counts go on.
     ///
-    /// For the process that starts a service, such as a master, and stays: of users that come and
-    /// go, each would begin anew. Stopped processes and silent forked children are users, also
-    /// those that closed all descriptors; readers are not. Without effect with
-    /// [`Options::create_new`], [`Options::attach`] and [`Options::anonymous`], and in the portable
-    /// backend.
+    /// This option is for the process that starts a service and stays, such as a master. If all
+    /// processes come and go, each of them would begin anew. Stopped processes and silent forked
+    /// children have the segment open, also if they closed all descriptors; readers do not. The
+    /// option has no effect with [`Options::create_new`], [`Options::attach`] and
+    /// [`Options::anonymous`], and in the portable backend.
     pub fn reset_if_unused(mut self, yes: bool) -> Self {
         self.reset_if_unused = yes;
         self
     }
 
-    /// Has the segment mapped once more, as by another process: per-process gauges through it are
-    /// that one's, with an identity of its own
+    /// Maps the segment once more, as another process would. Through the new mapping, per-process
+    /// gauges have values of their own, with an identity of their own
     /// ([`Segment::set_identity`](crate::Segment::set_identity)), until
-    /// [`Segment::detach_process`](crate::Segment::detach_process). For a process that plays
-    /// several, as tests do, and hosts that count for others. Each call maps it anew, for the life
-    /// of the process. Not with [`Options::anonymous`], nor in the portable backend.
+    /// [`Segment::detach_process`](crate::Segment::detach_process). This is for tests in which one
+    /// process plays several, and for hosts that count for other programs. Each opening makes a
+    /// new mapping, for the life of the process. [`Options::anonymous`] and the portable backend
+    /// do not have this option.
     pub fn separate_mapping(mut self, yes: bool) -> Self {
         self.separate_mapping = yes;
         self
@@ -245,31 +250,31 @@ impl Options {
         self
     }
 
-    /// Whether hot counters and histograms of a new segment may have cells for each CPU, which
-    /// makes them several times as fast and takes up to an eighth of the maximum size. They do by
-    /// default; only the creator's word counts.
+    /// Whether hot counters and histograms of a new segment may have cells for each CPU. The
+    /// default is true. The cells make updates several times as fast, and take up to an eighth of
+    /// the maximum size. The creator of the segment decides.
     pub fn per_cpu(mut self, yes: bool) -> Self {
         self.plan.per_cpu = yes;
         self
     }
 
     /// Whether this process may use Linux' restartable sequences (`rseq`), through glibc's
-    /// registration. It does by default where they are to be had, unless `$SHMETRICS_RSEQ` is `0`:
-    /// then hot series cost a tenth.
+    /// registration. The default is true, unless `$SHMETRICS_RSEQ` is `0`. With restartable
+    /// sequences an update of a hot series takes a quarter of the time, and less under contention.
     ///
-    /// A segment that was made without them never uses them. In a segment that uses them, a process
-    /// that may not or cannot do so counts in the cells that all processes share. Pages are the
-    /// same in any case. The first choice of a process counts for a segment.
+    /// A segment that was created without them never uses them. If a process may not or cannot use
+    /// them in a segment that does, the process counts in the cells that all processes share.
+    /// Pages are the same in any case. The first choice of a process for a segment stays.
     pub fn rseq(mut self, yes: bool) -> Self {
         self.plan.rseq = yes;
         self
     }
 
-    /// Whether the text formats show the bounds of buckets and the quantiles of a new segment as
-    /// Go's client and most others do, `le="1"`, instead of `le="1.0"` as OpenMetrics and Python's
-    /// client do. For rules that name `le="1"`; Prometheus 3 takes both for the same. OpenMetrics
-    /// always has `1.0`. Only the creator's word counts; without it, `$SHMETRICS_LE` may be
-    /// `short`.
+    /// How the text formats show the bounds of buckets and the quantiles of a new segment. True:
+    /// `le="1"`, as Go's client and most others do. False: `le="1.0"`, as OpenMetrics and Python's
+    /// client do. Use true if your rules name `le="1"`; Prometheus 3 takes both for the same.
+    /// OpenMetrics always has `1.0`. The creator of the segment decides. Without this call,
+    /// `$SHMETRICS_LE=short` means true.
     ///
     /// ```
     /// # fn main() -> Result<(), shmetrics::Error> {
