@@ -103,8 +103,9 @@ lua() { bindings/lua/tests/run.sh; }
 demo() { make --no-print-directory demo DEMO_SECONDS=10 DEMO_FLAGS='--metrics-port 0'; }
 
 # The two lanes. The first compiles and computes. The second begins with the optimised build, which
-# its other steps use; most of these start programs and wait for them. Steps of both lanes build in
-# target/release, where cargo lets one wait for the other. The lanes share nothing else.
+# its other steps use; most of these start programs and wait for them. `nginx` also uses what
+# `python` has installed. Where steps of both lanes build in one target directory, cargo lets one
+# wait for the other. The lanes share nothing else.
 computing=(format layers licences packaging clippy docs rust portable fuzz churn crash)
 waiting=(build header instructions capi python interop nginx lua adapters demo)
 
