@@ -6,12 +6,12 @@
 //! program.
 #![cfg(target_os = "linux")]
 
-use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicI64, AtomicPtr, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use common::{fork, own, page, samples, Gate, Name};
+use common::file::Bytes;
+use common::{fork, named, own, page, samples, Gate, Name};
 use shmetrics::{Exposition, Format, GaugeMode, Options, Segment};
 
 /// {wall clock, time since the boot}, in nanoseconds: what is added to the true clocks of all
@@ -86,14 +86,11 @@ impl Drop for Clocks {
 }
 
 fn put(name: &Name, at: u64, value: u64) {
-    let file = std::fs::OpenOptions::new().write(true).open(name.path()).unwrap();
-    file.write_all_at(&value.to_ne_bytes(), at).unwrap();
+    Bytes::of(name.path()).put(at, value);
 }
 
 fn get(name: &Name, at: u64) -> u64 {
-    let mut bytes = [0; 8];
-    std::fs::File::open(name.path()).unwrap().read_exact_at(&mut bytes, at).unwrap();
-    u64::from_ne_bytes(bytes)
+    Bytes::of(name.path()).get(at)
 }
 
 const CREATED_NS: u64 = 40;
@@ -205,14 +202,13 @@ fn quantiles_and_exemplars_go_by_the_time_that_passes() {
     let clocks = Clocks::new();
     for step in STEPS_OF_THE_WALL_CLOCK {
         clocks.set_wall(0);
-        let name = Name::new("clocks");
-        let segment = name.open();
+        let segment = named("clocks");
         let summary = segment.summary("s", "").quantiles(&[0.5]).max_age(Duration::from_secs(60)).register().unwrap();
         let counter = segment.counter("c", "").register().unwrap();
         counter.inc_with_exemplar(&[("n", "0")]);
         (0..10).for_each(|_| summary.observe(5.0));
         let median = || {
-            let pages = [page(&segment), common::text(&name.reader().render(Format::Text))];
+            let pages = [page(&segment), common::text(&segment.reader().render(Format::Text))];
             pages.map(|p| samples(&p)["s{quantile=\"0.5\"}"])
         };
         assert!(median().iter().all(|v| (v - 5.0).abs() < 0.1));
@@ -243,8 +239,7 @@ fn quantiles_and_exemplars_go_by_the_time_that_passes() {
 #[test]
 fn a_late_look_removes_nothing() {
     let clocks = Clocks::new();
-    let name = Name::new("clocks");
-    let segment = name.open();
+    let segment = named("clocks");
     let family = expiring(&segment, 60);
     let is_shown = || samples(&page(&segment)).contains_key("c_total{n=\"a\"}");
     assert!(is_shown());

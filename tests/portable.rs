@@ -2,7 +2,7 @@
 //! keeps working.
 #![cfg(feature = "portable")]
 
-use common::{fork, linger, page, samples, Gate, Name};
+use common::{fork, fork_many, join_all, linger, page, samples, Gate, Name};
 use shmetrics::{Error, GaugeMode, Options, Segment};
 
 fn options(name: &Name) -> Options {
@@ -15,20 +15,16 @@ fn processes_count_into_one_segment() {
     let segment = options(&name).open().unwrap();
     let family = segment.counter("c", "").labels(["n"]).register().unwrap();
     let histogram = segment.histogram("h", "").buckets(&[1.0]).register().unwrap();
-    let children: Vec<_> = (0..4)
-        .map(|_| {
-            fork(|| {
-                // Not inherited: attached by name, as an unrelated process does.
-                let segment = options(&name).attach().open().unwrap();
-                let family = segment.counter("c", "").labels(["n"]).register().unwrap();
-                for i in 0..1000 {
-                    family.with([&(i % 100).to_string()]).inc();
-                    histogram.observe(f64::from(i % 3));
-                }
-            })
-        })
-        .collect();
-    children.into_iter().for_each(common::Child::join);
+    let children = fork_many(4, |_| {
+        // Not inherited: attached by name, as an unrelated process does.
+        let segment = options(&name).attach().open().unwrap();
+        let family = segment.counter("c", "").labels(["n"]).register().unwrap();
+        for i in 0..1000 {
+            family.with([&(i % 100).to_string()]).inc();
+            histogram.observe(f64::from(i % 3));
+        }
+    });
+    join_all(children);
     family.with(["0"]).inc();
     let s = samples(&page(&segment));
     assert_eq!(s.iter().filter(|(k, _)| k.starts_with("c_total{")).map(|(_, v)| v).sum::<f64>(), 4001.0);

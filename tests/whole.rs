@@ -5,7 +5,7 @@ use std::io::Read;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use common::{fork, own, samples, until, Directory, Gate, Name};
+use common::{fork, fork_many, named, own, samples, until, Directory, Gate, Name};
 use shmetrics::{Exposition, Format, GaugeMode, Options, Reader, Segment};
 
 fn sample(reader: &Reader, name: &str) -> Option<f64> {
@@ -37,15 +37,11 @@ fn processes_that_only_count_are_counted() {
         let segment = name.open();
         let counter = segment.counter("c", "").register().unwrap();
         made.signal();
-        let workers: Vec<_> = (0..3)
-            .map(|_| {
-                fork(|| {
-                    counter.inc();
-                    ready.signal();
-                    stay.wait();
-                })
-            })
-            .collect();
+        let workers = fork_many(3, |_| {
+            counter.inc();
+            ready.signal();
+            stay.wait();
+        });
         stay.wait();
         drop(workers);
     });
@@ -117,8 +113,7 @@ fn a_process_is_one_however_often_it_opens_the_segment() {
 #[test]
 fn a_program_that_is_executed_is_no_process_of_the_segment() {
     let _alone = alone();
-    let name = Name::new("exec");
-    let segment = name.open();
+    let segment = named("exec");
     let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
     assert_eq!(own(&segment, ATTACHED), 1.0);
     child.kill().unwrap();
@@ -253,8 +248,7 @@ fn the_last_update_is_when_a_page_first_saw_it() {
 #[test]
 fn formats_and_filters_do_not_disturb_the_last_update() {
     let _alone = alone();
-    let name = Name::new("formats");
-    let segment = name.open();
+    let segment = named("formats");
     let counter = segment.counter("c", "").labels(["a"]).register().unwrap();
     for i in 0..300 {
         counter.with([&*format!("\"{i}")]).inc();
@@ -262,7 +256,7 @@ fn formats_and_filters_do_not_disturb_the_last_update() {
     counter.with(["x"]).inc_with_exemplar(&[("trace", "1")]);
     segment.gauge("g", "", GaugeMode::LiveAll).register().unwrap().set(1.0);
     segment.summary("s", "").quantiles(&[0.5]).register().unwrap().observe(2.0);
-    for reader in [segment.reader(), name.reader()] {
+    for reader in [segment.reader(), segment.reader()] {
         let last = sample(&reader, UPDATED).unwrap();
         std::thread::sleep(Duration::from_millis(30));
         for format in [Format::Protobuf, Format::OpenMetrics, Format::OpenMetrics2, Format::Text] {
@@ -281,14 +275,13 @@ fn formats_and_filters_do_not_disturb_the_last_update() {
 #[test]
 fn a_reader_tells_what_it_knows_of_the_last_update() {
     let _alone = alone();
-    let name = Name::new("known");
-    let segment = name.open();
+    let segment = named("known");
     let counter = segment.counter("c", "").register().unwrap();
     let soon = SystemTime::now() + Duration::from_millis(50);
     std::thread::sleep(Duration::from_millis(100));
     counter.inc();
     // No page of a writer has seen it.
-    let reader = name.reader();
+    let reader = segment.reader();
     for _ in 0..2 {
         let update = reader.last_update().unwrap();
         assert!(!update.is_last && update.at < soon, "{update:?}");
@@ -298,5 +291,5 @@ fn a_reader_tells_what_it_knows_of_the_last_update() {
     assert!(update.is_last && update.at > soon, "{update:?}");
     // A writer's page has: every reader knows.
     segment.render(Format::Text);
-    assert!(name.reader().last_update().unwrap().is_last);
+    assert!(segment.reader().last_update().unwrap().is_last);
 }

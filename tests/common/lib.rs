@@ -2,6 +2,9 @@
 //! and a page as numbers.
 
 pub mod c;
+pub mod file;
+#[cfg(target_os = "linux")]
+pub mod filter;
 pub mod victim;
 
 use std::collections::BTreeMap;
@@ -46,6 +49,34 @@ impl Name {
 impl Drop for Name {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(self.path());
+    }
+}
+
+/// An open segment with a name of its own, whose file is removed at the end.
+pub struct Named(Segment, Name);
+
+/// A segment that only this test uses.
+pub fn named(what: &str) -> Named {
+    named_with(what, |options| options)
+}
+
+/// A segment that only this test uses, with other options.
+pub fn named_with(what: &str, change: impl FnOnce(Options) -> Options) -> Named {
+    let name = Name::new(what);
+    Named(change(name.options()).open().unwrap(), name)
+}
+
+impl Named {
+    /// The segment as another process opens it for reading.
+    pub fn reader(&self) -> Reader {
+        self.1.reader()
+    }
+}
+
+impl Deref for Named {
+    type Target = Segment;
+    fn deref(&self) -> &Segment {
+        &self.0
     }
 }
 
@@ -144,6 +175,16 @@ pub fn fork(f: impl FnOnce()) -> Child {
             Child(pid)
         }
     }
+}
+
+/// Forks as many children, each of which runs `f` with its number.
+pub fn fork_many(count: usize, f: impl Fn(usize)) -> Vec<Child> {
+    (0..count).map(|number| fork(|| f(number))).collect()
+}
+
+/// Waits for all of them and asserts that they ended well.
+pub fn join_all(children: impl IntoIterator<Item = Child>) {
+    children.into_iter().for_each(Child::join);
 }
 
 /// The harness keeps messages in memory, which a child's end would take along; and its locks may be

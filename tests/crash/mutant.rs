@@ -1,80 +1,45 @@
 //! Victims that do an operation the wrong way, on the raw bytes: what the checks must not let
 //! through.
 
-use std::fs::OpenOptions;
-use std::io::Error;
-use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 
 use super::image::{header, record, Live, CLAIMED, FREE, LIVE, NEW};
 use super::operation::{
     counters, Operation, GAUGE_TAKE_OVER, LOOK_UP, NATIVE_FIRST, OBSERVED, PER_CPU_INC_LOCKED, REMOVE,
     REMOVE_THEN_UPDATE, REPLACE, REUSE,
 };
+use common::file::Raw;
 use common::Name;
 
-/// A segment's words, without the library. Mapped as long as the process, which is a victim.
-#[derive(Clone, Copy)]
-struct Raw(*mut u8);
-
-impl Raw {
-    fn open(name: &Name) -> Raw {
-        let file = OpenOptions::new().read(true).write(true).open(name.path()).unwrap();
-        let len = file.metadata().unwrap().len() as usize;
-        let access = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a new mapping where the system likes it.
-        let at = unsafe { libc::mmap(std::ptr::null_mut(), len, access, libc::MAP_SHARED, file.as_raw_fd(), 0) };
-        assert_ne!(at, libc::MAP_FAILED, "mmap: {}", Error::last_os_error());
-        Raw(at.cast())
+/// Replaces 16 bytes as one. False: they are not what was seen.
+fn swap_pair(raw: Raw, at: usize, seen: [u64; 2], new: [u64; 2]) -> bool {
+    assert!(at % 16 == 0 && std::arch::is_x86_feature_detected!("cmpxchg16b"));
+    let done: u64;
+    // SAFETY: the processor has the instruction; aligned (both checked), and two words of the
+    // segment. rbx, which cannot be named, is exchanged in and out.
+    unsafe {
+        std::arch::asm!(
+            "xchg rbx, rsi", "lock cmpxchg16b xmmword ptr [rdi]", "mov rbx, rsi", "sete sil",
+            in("rdi") raw.word(at).as_ptr(), inout("rsi") new[0] => done, in("rcx") new[1],
+            inout("rax") seen[0] => _, inout("rdx") seen[1] => _, options(nostack),
+        );
     }
+    done as u8 != 0
+}
 
-    fn word(&self, at: usize) -> &AtomicU64 {
-        assert_eq!(at % 8, 0);
-        // SAFETY: aligned (checked) and within the segment, if the offsets are those of the format.
-        unsafe { &*self.0.add(at).cast() }
-    }
+/// The first family.
+fn family(raw: Raw) -> usize {
+    raw.link(header::FAMILY_HEAD)
+}
 
-    fn half(&self, at: usize) -> &AtomicU32 {
-        assert_eq!(at % 4, 0);
-        // SAFETY: as above.
-        unsafe { &*self.0.add(at).cast() }
-    }
+/// The first labelled series of the first family.
+fn first_series(raw: Raw) -> usize {
+    raw.link(family(raw) + record::FAMILY_HEAD)
+}
 
-    /// Replaces 16 bytes as one. False: they are not what was seen.
-    fn swap_pair(&self, at: usize, seen: [u64; 2], new: [u64; 2]) -> bool {
-        assert!(at % 16 == 0 && std::arch::is_x86_feature_detected!("cmpxchg16b"));
-        let done: u64;
-        // SAFETY: the processor has the instruction; aligned (both checked), and within the segment
-        // as above. rbx, which cannot be named, is exchanged in and out.
-        unsafe {
-            std::arch::asm!(
-                "xchg rbx, rsi", "lock cmpxchg16b xmmword ptr [rdi]", "mov rbx, rsi", "sete sil",
-                in("rdi") self.0.add(at), inout("rsi") new[0] => done, in("rcx") new[1],
-                inout("rax") seen[0] => _, inout("rdx") seen[1] => _, options(nostack),
-            );
-        }
-        done as u8 != 0
-    }
-
-    /// The record that a 32-bit link leads to.
-    fn link(&self, at: usize) -> usize {
-        16 * self.half(at).load(SeqCst) as usize
-    }
-
-    /// The first family.
-    fn family(&self) -> usize {
-        self.link(header::FAMILY_HEAD)
-    }
-
-    /// The first labelled series of the first family.
-    fn first_series(&self) -> usize {
-        self.link(self.family() + record::FAMILY_HEAD)
-    }
-
-    /// The only series of the first family, which has no labels.
-    fn series(&self) -> usize {
-        self.link(self.family() + record::FAMILY_OVERFLOW)
-    }
+/// The only series of the first family, which has no labels.
+fn only_series(raw: Raw) -> usize {
+    raw.link(family(raw) + record::FAMILY_OVERFLOW)
 }
 
 /// {a count, the link to a record}.
@@ -84,9 +49,9 @@ fn word(count: u64, record: usize) -> u64 {
 
 /// A counter that is read and then written.
 pub fn reads_then_writes(name: &Name) -> Box<dyn Fn()> {
-    let raw = Raw::open(name);
+    let raw = Raw::of(name.path());
     Box::new(move || {
-        let cell = raw.word(raw.series() + record::COUNTER);
+        let cell = raw.word(only_series(raw) + record::COUNTER);
         let value = cell.load(SeqCst);
         cell.store(value + 1, SeqCst);
     })
@@ -94,10 +59,10 @@ pub fn reads_then_writes(name: &Name) -> Box<dyn Fn()> {
 
 /// A counter that moves what it has counted into its per-CPU cells, and then clears it.
 pub fn moves_then_clears(name: &Name) -> Box<dyn Fn()> {
-    let (raw, act) = (Raw::open(name), (PER_CPU_INC_LOCKED.ready)(name));
+    let (raw, act) = (Raw::of(name.path()), (PER_CPU_INC_LOCKED.ready)(name));
     Box::new(move || {
-        let cell = raw.word(raw.series() + record::COUNTER);
-        let cells = 8 * raw.half(raw.series() + record::PER_CPU).load(SeqCst) as usize;
+        let cell = raw.word(only_series(raw) + record::COUNTER);
+        let cells = 8 * raw.half(only_series(raw) + record::PER_CPU).load(SeqCst) as usize;
         let moved = cell.load(SeqCst);
         raw.word(raw.word(header::ARENA_AT).load(SeqCst) as usize + cells).fetch_add(moved, SeqCst);
         cell.fetch_sub(moved, SeqCst);
@@ -107,9 +72,9 @@ pub fn moves_then_clears(name: &Name) -> Box<dyn Fn()> {
 
 /// A histogram that adds to its count and then to its sum.
 pub fn counts_then_sums(name: &Name) -> Box<dyn Fn()> {
-    let raw = Raw::open(name);
+    let raw = Raw::of(name.path());
     Box::new(move || {
-        let second_bucket = raw.series() + record::BUCKETS + 16;
+        let second_bucket = only_series(raw) + record::BUCKETS + 16;
         raw.word(second_bucket).fetch_add(1, SeqCst);
         let add = |bits| Some((f64::from_bits(bits) + OBSERVED).to_bits());
         raw.word(second_bucket + 8).fetch_update(SeqCst, SeqCst, add).unwrap();
@@ -124,8 +89,8 @@ const GENERATION: u32 = 1 << 12;
 fn model(name: &Name, op: &Operation) -> Vec<u64> {
     let copy = Live::new(name).image.restore();
     (op.ready)(&copy)();
-    let model = Raw::open(&copy);
-    let made = model.first_series();
+    let model = Raw::of(copy.path());
+    let made = first_series(model);
     (0..op.record as usize / 8).map(|i| model.word(made + 8 * i).load(SeqCst)).collect()
 }
 
@@ -134,9 +99,9 @@ pub fn announces_then_fills(name: &Name) -> Box<dyn Fn()> {
     let mut words = model(name, &LOOK_UP);
     words[record::STATE / 8] = words[record::STATE / 8] & !7 | u64::from(NEW);
     words[record::COUNTER / 8] = 0;
-    let (raw, act) = (Raw::open(name), (LOOK_UP.ready)(name));
+    let (raw, act) = (Raw::of(name.path()), (LOOK_UP.ready)(name));
     Box::new(move || {
-        let pending = raw.word(raw.family() + record::FAMILY_PENDING);
+        let pending = raw.word(family(raw) + record::FAMILY_PENDING);
         if pending.load(SeqCst) == 0 {
             let at = raw.word(header::ARENA_TAIL).fetch_add(LOOK_UP.record as u64, SeqCst);
             if pending.compare_exchange(0, word(1, at as usize), SeqCst, SeqCst).is_ok() {
@@ -151,9 +116,9 @@ pub fn announces_then_fills(name: &Name) -> Box<dyn Fn()> {
 
 /// A removal that puts the record on the free list while the series is still there.
 pub fn offers_then_removes(name: &Name) -> Box<dyn Fn()> {
-    let (raw, act) = (Raw::open(name), (REMOVE.ready)(name));
+    let (raw, act) = (Raw::of(name.path()), (REMOVE.ready)(name));
     Box::new(move || {
-        let (family, series) = (raw.family(), raw.first_series());
+        let (family, series) = (family(raw), first_series(raw));
         let list = raw.word(family + record::FREE_LISTS);
         let (state, head) = (raw.half(series + record::STATE), list.load(SeqCst));
         let seen = state.load(SeqCst);
@@ -175,8 +140,8 @@ pub fn offers_then_removes(name: &Name) -> Box<dyn Fn()> {
 
 /// A removal that leaves the cell open to updates through old handles. All the rest is right.
 pub fn leaves_the_cell_open(name: &Name) -> Box<dyn Fn()> {
-    let (raw, act) = (Raw::open(name), (REMOVE_THEN_UPDATE.others.unwrap())(name));
-    let series = raw.first_series();
+    let (raw, act) = (Raw::of(name.path()), (REMOVE_THEN_UPDATE.others.unwrap())(name));
+    let series = first_series(raw);
     let old = counters(&name.open()).with(["x"]);
     Box::new(move || {
         act();
@@ -190,9 +155,9 @@ pub fn leaves_the_cell_open(name: &Name) -> Box<dyn Fn()> {
 /// right.
 pub fn same_generation_again(name: &Name) -> Box<dyn Fn()> {
     let words = model(name, &REUSE);
-    let (raw, act) = (Raw::open(name), (REUSE.ready)(name));
+    let (raw, act) = (Raw::of(name.path()), (REUSE.ready)(name));
     Box::new(move || {
-        let (family, series) = (raw.family(), raw.first_series());
+        let (family, series) = (family(raw), first_series(raw));
         let (list, pending) = (raw.word(family + record::FREE_LISTS), raw.word(family + record::FAMILY_PENDING));
         let (head, seen) = (list.load(SeqCst), pending.load(SeqCst));
         let state = raw.half(series + record::STATE);
@@ -217,9 +182,9 @@ pub fn same_generation_again(name: &Name) -> Box<dyn Fn()> {
 
 /// A counter that looks whether its series is still there, and then adds.
 pub fn looks_then_adds(name: &Name) -> Box<dyn Fn()> {
-    let raw = Raw::open(name);
+    let raw = Raw::of(name.path());
     let jobs = name.open().counter("jobs", "").register().unwrap();
-    let cell = raw.first_series() + record::COUNTER;
+    let cell = first_series(raw) + record::COUNTER;
     Box::new(move || {
         if raw.word(cell).load(SeqCst) >> 44 == 0 {
             raw.word(cell).fetch_add(1, SeqCst);
@@ -233,9 +198,9 @@ const POSITION: usize = (1088 << 3) + 11;
 
 /// A native histogram whose chunk is linked before it says whose it is. All the rest is right.
 pub fn links_then_fills(name: &Name) -> Box<dyn Fn()> {
-    let (raw, act) = (Raw::open(name), (NATIVE_FIRST.ready)(name));
+    let (raw, act) = (Raw::of(name.path()), (NATIVE_FIRST.ready)(name));
     Box::new(move || {
-        let series = raw.series();
+        let series = only_series(raw);
         let make = |link: usize, number: usize| {
             let at = raw.word(header::ARENA_TAIL).fetch_add(record::BLOCK as u64, SeqCst) as usize;
             if raw.half(link).compare_exchange(0, (at / 16) as u32, SeqCst, SeqCst).is_ok() {
@@ -255,9 +220,9 @@ pub fn links_then_fills(name: &Name) -> Box<dyn Fn()> {
 
 /// A native histogram that looks whether its series is still there, and then adds.
 pub fn looks_then_observes(name: &Name) -> Box<dyn Fn()> {
-    let raw = Raw::open(name);
+    let raw = Raw::of(name.path());
     let jobs = name.open().counter("jobs", "").register().unwrap();
-    let series = raw.first_series();
+    let series = first_series(raw);
     let chunk = POSITION / 16;
     let page = raw.link(series + record::NATIVE_PAGE);
     let pair = raw.link(page + record::BLOCK_HEAD + 4 * (chunk % 64)) + record::BLOCK_HEAD + 16 * (POSITION % 16);
@@ -268,7 +233,7 @@ pub fn looks_then_observes(name: &Name) -> Box<dyn Fn()> {
                 let seen = [raw.word(pair).load(SeqCst), raw.word(pair + 8).load(SeqCst)];
                 // It takes the tag of any other generation for that of an earlier one.
                 let of = if seen[0] >> 44 == u64::from(generation) { seen } else { [u64::from(generation) << 44, 0] };
-                if raw.swap_pair(pair, seen, [of[0] + 1, (f64::from_bits(of[1]) + OBSERVED).to_bits()]) {
+                if swap_pair(raw, pair, seen, [of[0] + 1, (f64::from_bits(of[1]) + OBSERVED).to_bits()]) {
                     break;
                 }
             }
@@ -279,10 +244,10 @@ pub fn looks_then_observes(name: &Name) -> Box<dyn Fn()> {
 
 /// A dead process' value that is added to the base and then cleared, before the cell is taken over.
 pub fn adds_then_clears(name: &Name) -> Box<dyn Fn()> {
-    let raw = Raw::open(name);
+    let raw = Raw::of(name.path());
     let add = (GAUGE_TAKE_OVER.ready)(name);
     Box::new(move || {
-        let cell = raw.link(raw.series() + record::GAUGE_CELLS) + record::FIRST_CELL;
+        let cell = raw.link(only_series(raw) + record::GAUGE_CELLS) + record::FIRST_CELL;
         let (base, value) = (raw.word(cell + record::CELL_BASE), raw.word(cell + record::CELL_VALUE));
         let sum = f64::from_bits(base.load(SeqCst)) + f64::from_bits(value.load(SeqCst));
         base.store(sum.to_bits(), SeqCst);

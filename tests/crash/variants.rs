@@ -2,7 +2,6 @@
 //! a kill.
 
 use std::io::Write;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use super::child;
 use super::image::{Image, Live};
@@ -10,10 +9,14 @@ use super::operation::{Operation, Ready, ACTS};
 use super::survivor::{survive, Victim};
 use super::trace::Trace;
 use super::tracee::{Moment, Tracee};
-use common::Name;
+use common::{Name, Shared};
 
 /// Findings that are kept word for word.
 const KEPT: usize = 5;
+
+/// The words of `Bench::progress`.
+const BEGUN: usize = 0;
+const DONE: usize = 1;
 
 /// An operation under test, and what came of it.
 pub struct Bench {
@@ -22,7 +25,8 @@ pub struct Bench {
     victim: Ready,
     /// The segment as the operation finds it.
     template: Image,
-    progress: Progress,
+    /// How many acts the victim has begun, and how many have returned: words shared with it.
+    progress: Shared,
     pub crashes: Count,
     pub stops: Count,
     pub kills: Count,
@@ -37,38 +41,6 @@ pub struct Count {
     missed: usize,
 }
 
-/// How many acts a victim has begun, and how many have returned: shared with the victim.
-struct Progress(*const [AtomicU64; 2]);
-
-impl Progress {
-    fn new() -> Progress {
-        // SAFETY: a new mapping where the system likes it.
-        let page = unsafe {
-            let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
-            libc::mmap(std::ptr::null_mut(), 4096, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0)
-        };
-        assert_ne!(page, libc::MAP_FAILED, "mmap: {}", std::io::Error::last_os_error());
-        Progress(page.cast())
-    }
-
-    fn words(&self) -> &[AtomicU64; 2] {
-        // SAFETY: our own page, zeroed, mapped as long as this value.
-        unsafe { &*self.0 }
-    }
-
-    fn victim(&self, alive: bool) -> Victim {
-        let [begun, done] = self.words();
-        Victim { done: done.load(SeqCst), begun: begun.load(SeqCst), alive }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        // SAFETY: our own page.
-        unsafe { libc::munmap(self.0.cast_mut().cast(), 4096) };
-    }
-}
-
 impl Bench {
     pub fn new(op: Operation, victim: Ready) -> Bench {
         let name = Name::new("crash");
@@ -76,23 +48,27 @@ impl Bench {
         child::run(setup).expect("setting the segment up");
         let mut template = Live::new(&name).image.clone();
         (op.edit)(&mut template);
-        let progress = Progress::new();
+        let progress = Shared::new(2);
         let [crashes, stops, kills] = [Count::default(); 3];
         Bench { op, victim, template, progress, crashes, stops, kills, findings: Vec::new() }
     }
 
     fn victim(&self, name: &Name) -> Tracee {
-        let [begun, done] = self.progress.words();
-        begun.store(0, SeqCst);
-        done.store(0, SeqCst);
+        let progress = &self.progress;
+        (0..2).for_each(|word| progress.set(word, 0));
         let acts = |act: Box<dyn Fn()>| {
             for i in 1..=ACTS {
-                begun.store(i, SeqCst);
+                progress.set(BEGUN, i);
                 act();
-                done.store(i, SeqCst);
+                progress.set(DONE, i);
             }
         };
         Tracee::start(|| (self.victim)(name), acts)
+    }
+
+    /// What is known of the victim.
+    fn known(&self, alive: bool) -> Victim {
+        Victim { done: self.progress.get(DONE), begun: self.progress.get(BEGUN), alive }
     }
 
     /// A process that gets ready before the victim.
@@ -121,7 +97,7 @@ impl Bench {
             trace.push(address, changed);
             if changed {
                 let copy = live.image.restore();
-                let result = self.survivors(&copy, self.progress.victim(false));
+                let result = self.survivors(&copy, self.known(false));
                 self.crashes
                     .add(Some(result), &mut self.findings, || format!("a crash at instruction {}", trace.len()));
             }
@@ -147,10 +123,10 @@ impl Bench {
 
     /// Another works beside a stopped victim, which then goes on.
     fn go_on(&self, name: &Name, victim: &mut Tracee) -> Result<(), String> {
-        let stopped = self.progress.victim(true);
+        let stopped = self.known(true);
         let beside = child::run(|| survive(&self.op, name, stopped, 0));
         let ended = victim.complete();
-        let complete = self.progress.victim(true);
+        let complete = self.known(true);
         beside.and(ended).and_then(|()| child::run(|| survive(&self.op, name, complete, 1)))
     }
 
@@ -163,12 +139,12 @@ impl Bench {
         while !(live.changed() && is_so(&live.image)) {
             assert!(victim.step(), "the victim does not come to where it is to be stopped");
         }
-        let stopped = self.progress.victim(true);
+        let stopped = self.known(true);
         child::run(|| survive(&self.op, &name, stopped, 0)).unwrap();
         victim.complete().unwrap();
         live.changed();
         let end = live.image.clone();
-        let complete = self.progress.victim(true);
+        let complete = self.known(true);
         child::run(|| survive(&self.op, &name, complete, 1)).unwrap();
         end
     }
@@ -183,7 +159,7 @@ impl Bench {
         }
         drop(victim);
         let held = holder.as_mut().map_or(Ok(()), Tracee::complete);
-        Some(held.and_then(|()| self.survivors(&name, self.progress.victim(false))))
+        Some(held.and_then(|()| self.survivors(&name, self.known(false))))
     }
 
     /// All three ways.

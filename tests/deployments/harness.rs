@@ -15,6 +15,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+pub use common::filter::{deny, opening_calls};
 use common::{alarm, fork, is_root, note, Child, Directory};
 
 /// The user and group `nobody`, to whom servers drop their privileges.
@@ -217,7 +218,7 @@ fn c_string(path: &Path) -> CString {
     CString::new(path.as_os_str().as_bytes()).unwrap()
 }
 
-// ---- Limits and filters ----
+// ---- Limits ----
 
 /// From now on no call that opens a descriptor succeeds: EMFILE.
 pub fn leave_no_descriptor() {
@@ -240,36 +241,4 @@ pub fn close_descriptors(inside: &Inside) {
         // SAFETY: this is what a host does; in a child, whose other descriptors have no users.
         unsafe { libc::close(fd) };
     }
-}
-
-/// From now on these system calls (`libc::SYS_...`) fail with `errno`, as under a container's
-/// seccomp profile.
-pub fn deny(calls: &[libc::c_long], errno: i32) {
-    let step = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt, jf, k };
-    let (load, equal, answer) = (
-        libc::BPF_LD | libc::BPF_W | libc::BPF_ABS,
-        libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
-        libc::BPF_RET | libc::BPF_K,
-    );
-    let mut program = vec![step(load, 0, 0, 0)]; // The call's number comes first in `seccomp_data`.
-    for call in calls {
-        program.push(step(equal, 0, 1, *call as u32));
-        program.push(step(answer, 0, 0, libc::SECCOMP_RET_ERRNO | errno as u32));
-    }
-    program.push(step(answer, 0, 0, libc::SECCOMP_RET_ALLOW));
-    let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
-    // SAFETY: plain calls; the program is as long as it says.
-    unsafe {
-        done("prctl(NO_NEW_PRIVS)", libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-        let set = libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter, 0, 0);
-        done("prctl(SECCOMP)", set);
-    }
-}
-
-/// The system calls that open a file by its path.
-pub fn opening_calls() -> Vec<libc::c_long> {
-    let mut calls = vec![libc::SYS_openat, libc::SYS_openat2];
-    #[cfg(target_arch = "x86_64")]
-    calls.push(libc::SYS_open);
-    calls
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use shmetrics::{Format, GaugeMode, Options, Segment};
 
-use common::{fork, is_root, note, own, page, samples, text, Gate, Name};
+use common::{fork, is_root, join_all, note, own, page, samples, text, Gate, Name};
 
 const CLONE_NEWTIME: i32 = 0x80;
 
@@ -82,7 +82,7 @@ fn in_turn(name: &Name, segment: &Segment, offset: i64, open: &dyn Fn() -> Segme
     all.set(1.0);
     assert_eq!(value(&page(segment), "live"), 9.0);
     (0..4).for_each(|_| end.signal());
-    children.into_iter().for_each(common::Child::join);
+    join_all(children);
     assert_eq!(value(&page(segment), "all{pid=\"3\"}"), 4.0, "the newest of dead ones");
     assert_eq!(own(segment, "shmetrics_series_removed_total"), 0.0);
 }

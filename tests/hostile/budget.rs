@@ -1,9 +1,9 @@
 //! Tests of a reader's cost: a hostile file costs at most a multiple of its length, and a sound
 //! file is always shown whole.
 
-use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
+use common::file::Bytes;
 use common::Name;
 use shmetrics::{Format, GaugeMode, Native, Options, Reader, Segment};
 
@@ -27,32 +27,22 @@ fn cpu_time() -> Duration {
 
 struct Victim {
     name: Name,
-    file: std::fs::File,
+    file: Bytes,
 }
 
 impl Victim {
     fn new(fill: impl FnOnce(&Segment)) -> Self {
         let name = Name::new("budget");
         fill(&name.options().max_size(MAX_SIZE).open().unwrap());
-        let file = std::fs::OpenOptions::new().read(true).write(true).open(name.path()).unwrap();
+        let file = Bytes::of(name.path());
         Victim { name, file }
     }
 
-    fn put(&self, at: u64, bytes: &[u8]) {
-        self.file.write_all_at(bytes, at).unwrap();
-    }
-
-    fn link(&self, at: u64) -> u64 {
-        let mut bytes = [0; 4];
-        self.file.read_exact_at(&mut bytes, at).unwrap();
-        u64::from(u32::from_ne_bytes(bytes)) * 16
-    }
-
     fn each_series(&self, mut f: impl FnMut(u64)) {
-        let mut at = self.link(self.link(FAMILY_HEAD) + HEAD);
+        let mut at = self.file.link(self.file.link(FAMILY_HEAD) + HEAD);
         while at != 0 {
             f(at);
-            at = self.link(at + NEXT);
+            at = self.file.link(at + NEXT);
         }
     }
 
@@ -89,14 +79,14 @@ fn counters(segment: &Segment) {
 #[test]
 fn texts_that_overlap() {
     let victim = Victim::new(counters);
-    victim.each_series(|at| victim.put(at + TEXT_LEN, &60_000u16.to_ne_bytes()));
+    victim.each_series(|at| victim.file.write(at + TEXT_LEN, &60_000u16.to_ne_bytes()));
     victim.is_told();
 }
 
 #[test]
 fn a_help_without_end() {
     let victim = Victim::new(counters);
-    victim.put(victim.link(FAMILY_HEAD) + HELP_LEN, &300_000u32.to_ne_bytes());
+    victim.file.write(victim.file.link(FAMILY_HEAD) + HELP_LEN, &300_000u32.to_ne_bytes());
     victim.is_told();
 }
 
@@ -105,8 +95,8 @@ fn cells_of_each_cpu_that_all_series_share() {
     for (cpus, stride) in [(65_536u32, 128u32), (900, 128)] {
         let victim = Victim::new(counters);
         let shape: Vec<u8> = [stride, cpus, 1].iter().flat_map(|n| n.to_ne_bytes()).collect();
-        victim.put(136, &shape);
-        victim.each_series(|at| victim.put(at + PER_CPU, &16u32.to_ne_bytes()));
+        victim.file.write(136, &shape);
+        victim.each_series(|at| victim.file.write(at + PER_CPU, &16u32.to_ne_bytes()));
         victim.read();
     }
 }
@@ -119,12 +109,12 @@ fn cells_of_processes_in_a_ring() {
     });
     let mut first = 0;
     victim.each_series(|at| {
-        let block = victim.link(at + VALUE);
+        let block = victim.file.link(at + VALUE);
         if first == 0 {
             first = block;
-            victim.put(first, &((first / 16) as u32).to_ne_bytes());
+            victim.file.write(first, &((first / 16) as u32).to_ne_bytes());
         }
-        victim.put(at + VALUE, &((first / 16) as u32).to_ne_bytes());
+        victim.file.write(at + VALUE, &((first / 16) as u32).to_ne_bytes());
     });
     victim.read();
 }

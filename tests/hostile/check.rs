@@ -1,11 +1,10 @@
 //! What the check of a segment says: nothing of a sound one, also while it is worked in, and what
 //! is wrong of a damaged one.
 
-use std::os::unix::fs::FileExt;
-
 use crate::fields::mutants;
+use crate::trial::placed;
 use common::victim::{bytes, link, word, Map};
-use common::{fork, long, note, pause, Child, Directory, Name, Random};
+use common::{fork, long, note, pause, Child, Name, Random};
 use shmetrics::Reader;
 
 fn check(name: &str) -> Vec<String> {
@@ -15,12 +14,9 @@ fn check(name: &str) -> Vec<String> {
 #[test]
 fn damage_is_named() {
     let (victim, map) = (bytes(), Map::new());
-    let directory = Directory::new("checked");
-    let name = directory.name("segment");
-    std::fs::write(&name, &victim).unwrap();
+    let (_directory, name, file) = placed("checked", &victim);
     assert_eq!(check(&name), [""; 0]);
 
-    let file = std::fs::OpenOptions::new().write(true).open(&name).unwrap();
     let family = link(&victim, map.at("header", "FAMILY_HEAD"));
     let mut series = 0;
     let mut owner = family;
@@ -51,10 +47,10 @@ fn damage_is_named() {
         (series + text_at, "is not a text of its labels"),
     ];
     for (at, expected) in cases {
-        file.write_all_at(&[victim[at] ^ 0x76], at as u64).unwrap();
+        file.write(at as u64, &[victim[at] ^ 0x76]);
         let findings = check(&name);
         assert!(findings.iter().any(|f| f.contains(expected)), "{expected}, byte {at}: {findings:?}");
-        file.write_all_at(&victim[at..=at], at as u64).unwrap();
+        file.write(at as u64, &victim[at..=at]);
     }
     assert_eq!(check(&name), [""; 0]);
 }
@@ -63,19 +59,16 @@ fn damage_is_named() {
 fn any_damage_is_survived() {
     let victim = bytes();
     let mutants = mutants(&victim, 200);
-    let directory = Directory::new("checked");
-    let name = directory.name("segment");
-    std::fs::write(&name, &victim).unwrap();
-    let file = std::fs::OpenOptions::new().write(true).open(&name).unwrap();
+    let (_directory, name, file) = placed("checked", &victim);
     let (mut random, mut found) = (Random(4), 0);
     let tried = if long() { 5000 } else { 100 };
     for _ in 0..tried {
         let mutant = &mutants[random.below(mutants.len() as u64) as usize];
-        mutant.patches.iter().for_each(|(at, bytes)| file.write_all_at(bytes, *at as u64).unwrap());
+        mutant.apply(&file);
         if let Ok(reader) = Reader::open(&name) {
             found += usize::from(!reader.verify().is_empty());
         }
-        file.write_all_at(&victim, 0).unwrap();
+        file.write(0, &victim);
     }
     note(&format!("{found} of {tried} damaged segments are found to be so; values and counts may be anything"));
     assert!(found > tried / 5);

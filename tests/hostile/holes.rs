@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::truncation::look;
+use common::file::Bytes;
 use common::{fork, Child};
 use shmetrics::{Format, GaugeMode, Native, Options, Reader, Segment};
 
@@ -51,15 +52,9 @@ fn fill(directory: &Path) {
     while file.write_all(&page).is_ok() {}
 }
 
-fn word(file: &std::fs::File, at: u64) -> u64 {
-    let mut bytes = [0; 8];
-    file.read_exact_at(&mut bytes, at).unwrap();
-    u64::from_ne_bytes(bytes)
-}
-
 struct Scene {
     name: String,
-    file: std::fs::File,
+    file: Bytes,
 }
 
 impl Scene {
@@ -73,12 +68,8 @@ impl Scene {
         segment.histogram("native", "").native(Native::schema(3)).register().unwrap().observe(1.0);
         segment.gauge("sum", "", GaugeMode::LiveSum).register().unwrap().set(1.0);
         fill(directory);
-        let file = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        let file = Bytes::of(&path);
         (Scene { name, file }, segment)
-    }
-
-    fn put(&self, at: u64, bytes: &[u8]) {
-        self.file.write_all_at(bytes, at).unwrap();
     }
 
     /// All that a reader does, by a mapping that is new.
@@ -110,7 +101,7 @@ fn survive(scribbles: &[(u64, Vec<u8>)]) {
         let reader = Reader::open(&scene.name).unwrap();
         look(&reader);
         for (at, bytes) in scribbles {
-            scene.put(*at, bytes);
+            scene.file.write(*at, bytes);
         }
         look(&reader);
         scene.read();
@@ -162,15 +153,15 @@ fn a_watermark_that_rises_by_what_the_index_falls() {
         let sets = segment.counter("many", "").labels(["n"]).register().unwrap();
         (0..12_000).for_each(|n| sets.with([&n.to_string()]).inc());
         fill(directory);
-        let bits = word(&scene.file, INDEX_BITS) as u32;
+        let bits = scene.file.get32(INDEX_BITS);
         assert!(bits > 12, "{bits}");
-        let granted = word(&scene.file, WATERMARK);
+        let granted = scene.file.get(WATERMARK);
         let more = (8 << bits) - (8 << 12);
         // The file has as many blocks as this takes, and not there.
-        scene.put(INDEX_BITS, &narrow(12));
-        scene.put(INDEX_TARGET, &narrow(12));
-        scene.put(WATERMARK, &wide(granted + more));
-        scene.put(FAMILY_HEAD, &narrow(((granted + more / 2) / 16) as u32));
+        scene.file.put32(INDEX_BITS, 12);
+        scene.file.put32(INDEX_TARGET, 12);
+        scene.file.put(WATERMARK, granted + more);
+        scene.file.put32(FAMILY_HEAD, ((granted + more / 2) / 16) as u32);
         scene.read();
         write(&segment, 1);
     });
@@ -183,11 +174,11 @@ fn links_of_families_into_what_the_index_may_get() {
         on_small_tmpfs(2 << 20, |directory| {
             let (scene, segment) = Scene::new(directory);
             let reader = Reader::open(&scene.name).unwrap();
-            let bits = word(&scene.file, INDEX_BITS) as u32;
-            let hole = word(&scene.file, INDEX_AT) + (8 << bits) + beyond;
-            assert!(hole + 512 < word(&scene.file, ARENA_AT));
-            let family = u64::from(word(&scene.file, FAMILY_HEAD) as u32) * 16;
-            scene.put(family + STORE, &narrow((hole / 16) as u32));
+            let bits = scene.file.get32(INDEX_BITS);
+            let hole = scene.file.get(INDEX_AT) + (8 << bits) + beyond;
+            assert!(hole + 512 < scene.file.get(ARENA_AT));
+            let family = scene.file.link(FAMILY_HEAD);
+            scene.file.put32(family + STORE, (hole / 16) as u32);
             if readers {
                 look(&reader);
                 scene.read();
@@ -202,7 +193,7 @@ fn a_sparse_file_without_slots() {
     on_small_tmpfs(2 << 20, |directory| {
         let (scene, _) = Scene::new(directory);
         let mut header = vec![0; 4096];
-        scene.file.read_exact_at(&mut header, 0).unwrap();
+        scene.file.0.read_exact_at(&mut header, 0).unwrap();
         std::fs::remove_file(directory.join("ballast")).unwrap();
         let path = directory.join("sparse");
         let sparse = std::fs::File::create(&path).unwrap();
@@ -244,8 +235,8 @@ fn growth_is_believed_at_any_moment() {
     assert_eq!(page.len(), 40_001);
     assert!(kept.verify().is_empty());
     // The start of the records, to be sure that the test means what it says.
-    let file = std::fs::File::open(name.path()).unwrap();
-    assert!(word(&file, WATERMARK) > word(&file, ARENA_AT) + (2 << 20));
+    let file = Bytes::of(name.path());
+    assert!(file.get(WATERMARK) > file.get(ARENA_AT) + (2 << 20));
 }
 
 /// A copy leaves out what was granted and never written, as `cp` does.

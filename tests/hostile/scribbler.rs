@@ -1,39 +1,35 @@
 //! A process that writes random bytes into the segment while others read it.
 
-use std::os::unix::fs::FileExt;
-
 use crate::fields::mutants;
-use crate::trial::reports_damage;
+use crate::trial::{placed, reports_damage};
+use common::file::Bytes;
 use common::victim::bytes;
-use common::{alarm, fork, long, Child, Directory, Random, Shared};
+use common::{alarm, fork_many, join_all, long, Child, Random, Shared};
 use shmetrics::{Format, Reader};
 
 /// Scribbles until it is killed: mutations of fields and random bytes, and now and then the truth
 /// again, so that there is something to read.
-fn scribble(name: &str, victim: &[u8], seed: u64) -> ! {
+fn scribble(file: &Bytes, victim: &[u8], seed: u64) -> ! {
     let mutants = mutants(victim, 0);
-    let file = std::fs::OpenOptions::new().write(true).open(name).unwrap();
     let mut random = Random(seed);
     loop {
         for _ in 0..random.below(20) {
             let mutant = &mutants[random.below(mutants.len() as u64) as usize];
-            mutant.patches.iter().for_each(|(at, bytes)| file.write_all_at(bytes, *at as u64).unwrap());
+            mutant.apply(file);
             // Beyond the fields that say what the file is: with those damaged there would be no
             // readers.
             let at = 256 + random.below(victim.len() as u64 - 256 - 8);
-            file.write_all_at(&random.next().to_ne_bytes(), at).unwrap();
+            file.put(at, random.next());
         }
-        file.write_all_at(victim, 0).unwrap();
+        file.write(0, victim);
     }
 }
 
 #[test]
 fn readers_survive_a_scribbler() {
     let victim = bytes();
-    let directory = Directory::new("scribbled");
-    let name = directory.name("segment");
-    std::fs::write(&name, &victim).unwrap();
-    let scribblers: Vec<Child> = (0..2).map(|seed| fork(|| scribble(&name, &victim, seed))).collect();
+    let (_directory, name, file) = placed("scribbled", &victim);
+    let scribblers = fork_many(2, |seed| scribble(&file, &victim, seed as u64));
     // Pages without damage, and with.
     let (enough, seen) = (if long() { 20_000 } else { 500 }, Shared::new(2));
     let reader = || {
@@ -52,7 +48,6 @@ fn readers_survive_a_scribbler() {
             reader.inspect();
         }
     };
-    let readers: Vec<Child> = (0..2).map(|_| fork(reader)).collect();
-    readers.into_iter().for_each(Child::join);
+    join_all(fork_many(2, |_| reader()));
     scribblers.into_iter().for_each(Child::kill);
 }

@@ -1,8 +1,7 @@
 //! Trials of mutants in children that may crash, hang or eat memory without harm: and then it is
 //! known which one did.
 
-use std::os::unix::fs::FileExt;
-
+use common::file::Bytes;
 use common::{alarm, fork, Directory, Shared};
 use shmetrics::{Error, Format, Reader};
 
@@ -11,6 +10,21 @@ use shmetrics::{Error, Format, Reader};
 pub(crate) struct Mutant {
     pub(crate) what: String,
     pub(crate) patches: Vec<(usize, Vec<u8>)>,
+}
+
+impl Mutant {
+    pub(crate) fn apply(&self, file: &Bytes) {
+        self.patches.iter().for_each(|(at, bytes)| file.write(*at as u64, bytes));
+    }
+}
+
+/// A file with these bytes, by its name and open; it goes with the directory.
+pub(crate) fn placed(what: &str, bytes: &[u8]) -> (Directory, String, Bytes) {
+    let directory = Directory::new(what);
+    let name = directory.name("segment");
+    std::fs::write(&name, bytes).unwrap();
+    let file = Bytes::of(&name);
+    (directory, name, file)
 }
 
 /// What became of the mutants.
@@ -52,18 +66,14 @@ pub(crate) fn in_children(count: usize, describe: impl Fn(usize) -> String, told
 /// Runs `each` for the mutants, with the name of a file that has the sound victim, and a call that
 /// writes the mutant's bytes over it: for callers that have the segment open meanwhile.
 pub(crate) fn while_open(what: &str, victim: &[u8], mutants: &[Mutant], each: impl Fn(&str, &dyn Fn())) {
-    let directory = Directory::new(what);
-    let name = directory.name("segment");
-    std::fs::write(&name, victim).unwrap();
-    let file = std::fs::OpenOptions::new().write(true).open(&name).unwrap();
-    let write = |bytes: &[u8], at: usize| file.write_all_at(bytes, at as u64).unwrap();
+    let (_directory, name, file) = placed(what, victim);
     in_children(
         mutants.len(),
         |i| mutants[i].what.clone(),
         &Shared::new(1),
         |i| {
-            write(victim, 0);
-            each(&name, &|| mutants[i].patches.iter().for_each(|(at, bytes)| write(bytes, *at)));
+            file.write(0, victim);
+            each(&name, &|| mutants[i].apply(&file));
         },
     );
 }
@@ -119,21 +129,16 @@ pub(crate) fn sound_page(name: &str) -> Vec<u8> {
 /// Reads the mutants 0 to `count` of the victim. They are made one by one: all of them would not
 /// fit into a child's memory.
 pub(crate) fn read_all(victim: &[u8], count: usize, mutant: impl Fn(usize) -> Mutant) -> Outcomes {
-    let directory = Directory::new("hostile");
-    let name = directory.name("segment");
-    std::fs::write(&name, victim).unwrap();
-    let file = std::fs::OpenOptions::new().write(true).open(&name).unwrap();
+    let (_directory, name, file) = placed("hostile", victim);
     let sound = sound_page(&name);
     let told = Shared::new(OUTCOMES + 4);
     let describe = |i: usize| mutant(i).what;
     in_children(count, describe, &told, |i| {
         let mutant = mutant(i);
-        for (at, bytes) in &mutant.patches {
-            file.write_all_at(bytes, *at as u64).unwrap();
-        }
+        mutant.apply(&file);
         read(&name, &sound, mutant.patches.len() * LONGEST_PAGE, &told);
         for (at, bytes) in &mutant.patches {
-            file.write_all_at(&victim[*at..*at + bytes.len()], *at as u64).unwrap();
+            file.write(*at as u64, &victim[*at..*at + bytes.len()]);
         }
     });
     assert!(std::fs::read(&name).unwrap() == victim, "readers write nothing");

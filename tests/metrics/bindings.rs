@@ -1,13 +1,12 @@
 //! Tests of the API for bindings of other languages: label names known at run time, counters that
 //! are taken back, one process that acts as several, and removal of unused segments.
 
-use common::{fork, page, samples, Name};
+use common::{fork, named, page, samples, Name};
 use shmetrics::{GaugeMode, Metric, Segment};
 
 #[test]
 fn label_names_known_at_run_time() {
-    let name = Name::new("dynamic");
-    let segment = name.open();
+    let segment = named("dynamic");
     for count in 0..20 {
         let names: Vec<String> = (0..count).map(|i| format!("l{i}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -29,8 +28,7 @@ fn label_names_known_at_run_time() {
 
 #[test]
 fn families_of_both_kinds_are_the_same() {
-    let name = Name::new("dynamic-same");
-    let segment = name.open();
+    let segment = named("dynamic-same");
     let fixed = segment.histogram("h", "").labels(["a", "b"]).register().unwrap();
     let dynamic = segment.histogram("h", "").label_names(&["a", "b"]).register().unwrap();
     fixed.with(["1", "2"]).observe(1.0);
@@ -44,8 +42,7 @@ fn families_of_both_kinds_are_the_same() {
 
 #[test]
 fn series_of_dynamic_families_are_removed() {
-    let name = Name::new("dynamic-remove");
-    let segment = name.open();
+    let segment = named("dynamic-remove");
     let gauges = segment.gauge("g", "", GaugeMode::Shared).label_names(&["a"]).register().unwrap();
     let kept = gauges.with(&["x"]).unwrap();
     kept.set(1.0);
@@ -64,8 +61,7 @@ fn series_of_dynamic_families_are_removed() {
 
 #[test]
 fn bundles_of_both_kinds_are_the_same() {
-    let name = Name::new("dynamic-bundle");
-    let segment = name.open();
+    let segment = named("dynamic-bundle");
     let mut builder = segment.bundle(["a", "b"]);
     let (count, time) = (builder.add(segment.counter("c", "")), builder.add(segment.histogram("h", "")));
     let fixed = builder.register().unwrap();
@@ -104,8 +100,7 @@ fn bundles_of_both_kinds_are_the_same() {
 
 #[test]
 fn options_of_dynamic_bundles() {
-    let name = Name::new("dynamic-options");
-    let segment = name.open();
+    let segment = named("dynamic-options");
     let mut builder = segment.dynamic_bundle(&["a"]);
     let count = builder.add(segment.counter("c", ""));
     let _ = builder.add(segment.counter("d", ""));
@@ -133,8 +128,7 @@ fn options_of_dynamic_bundles() {
 
 #[test]
 fn a_counter_is_taken_back_down_to_0() {
-    let name = Name::new("take-back");
-    let segment = name.open();
+    let segment = named("take-back");
     let labelled = segment.counter("l", "").labels(["a"]).register().unwrap();
     for counter in [segment.counter("c", "").register().unwrap(), labelled.with(["x"])] {
         let step = |back: f64| {
@@ -165,8 +159,7 @@ fn a_counter_is_taken_back_down_to_0() {
 
 #[test]
 fn no_update_is_lost_while_another_takes_back() {
-    let name = Name::new("take-back-race");
-    let segment = name.open();
+    let segment = named("take-back-race");
     let counter = segment.counter("c", "").labels(["a"]).register().unwrap().with(["x"]);
     counter.add(1e6);
     let mut child = fork(|| (0..50_000).for_each(|_| counter.saturating_sub(1.5)));
@@ -179,8 +172,7 @@ fn no_update_is_lost_while_another_takes_back() {
 
 #[test]
 fn a_gauge_gives_its_own_process_value() {
-    let name = Name::new("gauge-get");
-    let segment = name.open();
+    let segment = named("gauge-get");
     let modes = [GaugeMode::All, GaugeMode::LiveSum, GaugeMode::Max, GaugeMode::LiveMostRecent];
     for mode in modes {
         let gauge = segment.gauge(&format!("g_{mode}"), "", mode).register().unwrap();

@@ -1,12 +1,11 @@
 //! Tests of updates that name their family and labels in one call.
 
-use common::{fork, page, Name};
+use common::{fork, join_all, named, page, Name};
 use shmetrics::{Error, GaugeMode};
 
 #[test]
 fn one_call_finds_or_makes_all_that_it_takes() {
-    let name = Name::new("by-name");
-    let segment = name.open();
+    let segment = named("by-name");
     for _ in 0..3 {
         segment.count("requests_total", &[("method", "GET"), ("path", "/")], 1.0).unwrap();
         segment.count("requests", &[("method", "GET"), ("path", "\"\\\n")], 0.5).unwrap();
@@ -40,8 +39,7 @@ fn what_is_registered_is_used_as_it_is() {
 
 #[test]
 fn labels_that_lines_have_in_quotes() {
-    let name = Name::new("by-name");
-    let segment = name.open();
+    let segment = named("by-name");
     for (i, label) in ["a label", "\"", "\\", "a\"b\\n", "é"].into_iter().enumerate() {
         let family = format!("f{i}");
         let expire = std::time::Duration::from_secs(1000);
@@ -64,8 +62,7 @@ fn labels_that_lines_have_in_quotes() {
 
 #[test]
 fn what_cannot_be_is_an_error_and_counts_nowhere() {
-    let name = Name::new("by-name");
-    let segment = name.open();
+    let segment = named("by-name");
     segment.count("requests", &[("method", "GET")], 1.0).unwrap();
     let conflict = |labels: &[(&str, &str)]| {
         assert!(matches!(segment.count("requests", labels, 1.0), Err(Error::Conflict(_))), "{labels:?}");
@@ -82,15 +79,14 @@ fn what_cannot_be_is_an_error_and_counts_nowhere() {
 
 #[test]
 fn processes_that_begin_with_nothing_count_in_the_same_series() {
-    let name = Name::new("by-name");
-    let segment = name.open();
+    let segment = named("by-name");
     let workers: Vec<_> = (0..4)
         .map(|i| {
             let request = || segment.count("requests", &[("worker", if i % 2 == 0 { "even" } else { "odd" })], 1.0);
             fork(|| (0..20_000).for_each(|_| request().unwrap()))
         })
         .collect();
-    workers.into_iter().for_each(common::Child::join);
+    join_all(workers);
     let page = page(&segment);
     for worker in ["even", "odd"] {
         assert!(page.contains(&format!("requests_total{{worker=\"{worker}\"}} 40000\n")), "{page}");

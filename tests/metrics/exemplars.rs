@@ -109,8 +109,7 @@ fn a_full_segment_goes_on_without() {
 /// what is shown is always one process' work.
 #[test]
 fn item_64_no_exemplar_is_made_up_of_two() {
-    let name = common::Name::new("exemplars");
-    let s = name.open();
+    let s = common::named("exemplars");
     let histogram = s.histogram("a", "").buckets(&[]).exemplar_interval(Duration::ZERO).register().unwrap();
     let spawn = |id: u32| {
         common::fork(move || {

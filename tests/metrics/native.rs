@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::Name;
+use common::{join_all, named, Name};
 use shmetrics::{Format, GaugeMode, Metric, Native, Options, Reader, Segment};
 
 fn segment() -> Segment {
@@ -355,8 +355,7 @@ fn items_60_62_63_exemplars_of_native_histograms() {
 
 #[test]
 fn quantiles_of_all_processes() {
-    let name = Name::new("quantiles");
-    let s = name.open();
+    let s = named("quantiles");
     let register =
         |s: &Segment| s.summary("a", "").quantiles(&[0.0, 0.5, 0.9, 0.999, 1.0]).labels(["n"]).register().unwrap();
     let family = register(&s);
@@ -368,7 +367,7 @@ fn quantiles_of_all_processes() {
             (1..=1000).filter(|v| v % 4 == i).for_each(|v| a.observe(f64::from(v)));
         }));
     }
-    children.into_iter().for_each(common::Child::join);
+    join_all(children);
     let page = common::page(&s);
     let samples = common::samples(&page);
     for (quantile, exact) in [("0.0", 1.0), ("0.5", 500.0), ("0.9", 900.0), ("0.999", 999.0), ("1.0", 1000.0)] {

@@ -227,15 +227,11 @@ fn a_global_is_a_counted_no_op_until_it_is_installed() {
     assert_eq!(own(&scratch, "shmetrics_updates_rejected_total"), 2.0);
     assert_eq!(PLAIN.with(|plain| plain.jobs.get()), Some(0.0));
     // Children inherit it, and the same segment is no other.
-    let children: Vec<_> = (0..4)
-        .map(|_| {
-            fork(|| {
-                PLAIN.install(&scratch).unwrap();
-                PLAIN.with(|plain| plain.jobs.inc_by(10)).unwrap();
-            })
-        })
-        .collect();
-    children.into_iter().for_each(Child::join);
+    let children = fork_many(4, |_| {
+        PLAIN.install(&scratch).unwrap();
+        PLAIN.with(|plain| plain.jobs.inc_by(10)).unwrap();
+    });
+    join_all(children);
     assert_eq!(PLAIN.get().map(|plain| plain.jobs.get()), Some(40.0));
     let other = Scratch::new().unwrap();
     assert!(matches!(PLAIN.install(&other), Err(Error::Conflict(_))));

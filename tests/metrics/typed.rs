@@ -191,8 +191,7 @@ fn children_and_threads_share_what_they_find() {
             }
         });
     };
-    let children: Vec<_> = (0..processes).map(|_| fork(work)).collect();
-    children.into_iter().for_each(Child::join);
+    join_all(fork_many(processes, |_| work()));
     // Made by the children, and unknown to this process.
     for labels in all() {
         assert_eq!(family.with(&labels).get(), (processes * threads * rounds) as f64);

@@ -2,10 +2,8 @@
 //! wrap around" in `docs/reliability.md`.
 #![cfg(target_os = "linux")]
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::FileExt;
-
-use common::{fork, own, page, samples, text, Name};
+use common::file::Bytes;
+use common::{fork, fork_many, join_all, named, own, page, samples, text, Name};
 use shmetrics::{Format, GaugeMode, Metric, Segment};
 
 /// Offsets of the segment's fields, as `docs/format.md` has them.
@@ -19,43 +17,13 @@ const STATE: u64 = 16;
 const PER_CPU: u64 = 20;
 const FREE_LISTS: u64 = 112;
 
-/// The segment's memory, by the file.
-struct Words(File);
+/// The first family, and its first series.
+fn first_family(bytes: &Bytes) -> u64 {
+    bytes.link(FAMILY_HEAD)
+}
 
-impl Words {
-    fn of(name: &Name) -> Self {
-        Words(OpenOptions::new().read(true).write(true).open(name.path()).unwrap())
-    }
-
-    fn get(&self, at: u64) -> u64 {
-        let mut bytes = [0; 8];
-        self.0.read_exact_at(&mut bytes, at).unwrap();
-        u64::from_ne_bytes(bytes)
-    }
-
-    fn get32(&self, at: u64) -> u32 {
-        self.get(at) as u32
-    }
-
-    fn put(&self, at: u64, value: u64) {
-        self.0.write_all_at(&value.to_ne_bytes(), at).unwrap();
-    }
-
-    fn put32(&self, at: u64, value: u32) {
-        self.0.write_all_at(&value.to_ne_bytes(), at).unwrap();
-    }
-
-    fn link(&self, at: u64) -> u64 {
-        u64::from(self.get32(at)) * 16
-    }
-
-    fn first_family(&self) -> u64 {
-        self.link(FAMILY_HEAD)
-    }
-
-    fn first_series(&self) -> u64 {
-        self.link(self.first_family() + HEAD)
-    }
+fn first_series(bytes: &Bytes) -> u64 {
+    bytes.link(first_family(bytes) + HEAD)
 }
 
 fn sound(name: &Name) {
@@ -75,8 +43,8 @@ fn series_stay_on_pages_after_any_number_of_announcements() {
         let segment = name.open();
         let family = segment.counter("c", "").labels(["n"]).register().unwrap();
         family.with(["old"]).inc();
-        let words = Words::of(&name);
-        words.put(words.first_family() + PENDING, u64::from(made) << 32);
+        let words = Bytes::of(name.path());
+        words.put(first_family(&words) + PENDING, u64::from(made) << 32);
         for i in 0..4 {
             family.with([&i.to_string()]).inc();
             for shown in pages(&name, &segment) {
@@ -97,7 +65,7 @@ fn families_stay_on_pages_after_any_number_of_announcements() {
         let name = Name::new("wrap");
         let segment = name.open();
         segment.counter("old", "").register().unwrap().inc();
-        Words::of(&name).put(FAMILY_PENDING, u64::from(made) << 32);
+        Bytes::of(name.path()).put(FAMILY_PENDING, u64::from(made) << 32);
         for i in 0..4 {
             segment.counter(&format!("new_{i}"), "").register().unwrap().inc();
             assert_eq!(pages(&name, &segment).map(|p| p.len()), [2 + i, 2 + i]);
@@ -110,11 +78,10 @@ fn families_stay_on_pages_after_any_number_of_announcements() {
 #[test]
 fn a_counter_without_labels_passes_2_to_the_64() {
     const LARGEST: u64 = (1 << 43) - 1;
-    let name = Name::new("wrap");
-    let segment = name.open();
+    let segment = named("wrap");
     let counter = segment.counter("c", "").register().unwrap();
     let whole = || {
-        let page = text(&name.reader().render(Format::Text));
+        let page = text(&segment.reader().render(Format::Text));
         page.lines().find_map(|l| l.strip_prefix("c_total ")).unwrap().to_owned()
     };
     let (mut sum, mut last) = (0u128, 0.0);
@@ -142,8 +109,7 @@ fn a_counter_without_labels_passes_2_to_the_64() {
 #[test]
 fn large_amounts_are_exact_with_labels_and_without() {
     for labels in [&[][..], &["n"]] {
-        let name = Name::new("wrap");
-        let segment = name.open();
+        let segment = named("wrap");
         let counter = match labels {
             [] => segment.counter("c", "").register().unwrap(),
             _ => segment.counter("c", "").labels(["n"]).register().unwrap().with(["a"]),
@@ -155,7 +121,7 @@ fn large_amounts_are_exact_with_labels_and_without() {
             sum += n;
             counter.add((n & !0x7ff) as f64);
             sum += n & !0x7ff;
-            let page = text(&name.reader().render(Format::Text));
+            let page = text(&segment.reader().render(Format::Text));
             assert!(page.ends_with(&format!(" {sum}\n")), "{sum}: {page}");
         }
     }
@@ -164,15 +130,14 @@ fn large_amounts_are_exact_with_labels_and_without() {
 /// Several processes add at once, near the bound.
 #[test]
 fn a_counter_never_falls_while_its_integer_is_emptied() {
-    let name = Name::new("wrap");
-    let segment = name.open();
+    let segment = named("wrap");
     let counter = segment.counter("c", "").register().unwrap();
     const EACH: u64 = (1 << 43) - 1;
     const TIMES: u64 = 400_000;
     (0..(1 << 20) - 200_000).for_each(|_| counter.inc_by(EACH));
-    let children: Vec<_> = (0..3).map(|_| fork(|| (0..TIMES).for_each(|_| counter.inc_by(EACH)))).collect();
+    let children = fork_many(3, |_| (0..TIMES).for_each(|_| counter.inc_by(EACH)));
     let (reader, mut last, all) =
-        (name.reader(), 0u128, (u128::from(TIMES) * 3 + (1 << 20) - 200_000) * u128::from(EACH));
+        (segment.reader(), 0u128, (u128::from(TIMES) * 3 + (1 << 20) - 200_000) * u128::from(EACH));
     while last < all {
         let page = text(&reader.render(Format::Text));
         let now: u128 = page.lines().find_map(|l| l.strip_prefix("c_total ")).unwrap().parse().unwrap();
@@ -184,7 +149,7 @@ fn a_counter_never_falls_while_its_integer_is_emptied() {
         let one = counter.get();
         assert!(counter.get() >= one);
     }
-    children.into_iter().for_each(common::Child::join);
+    join_all(children);
     assert_eq!(samples(&page(&segment))["c_total"], all as f64);
 }
 
@@ -195,10 +160,10 @@ fn cells_of_cpus_neither_wrap_nor_does_their_sum() {
     let segment = name.open();
     let counter = segment.counter("c", "").register().unwrap();
     (0..10_000).for_each(|_| counter.inc());
-    let words = Words::of(&name);
+    let words = Bytes::of(name.path());
     // The only series of a family without labels is made with it, at the first granule after the
     // texts.
-    let family = words.first_family();
+    let family = first_family(&words);
     let record = (family..family + 1024).step_by(16).find(|at| {
         let cells = words.get32(at + PER_CPU);
         *at > family + 272 && cells > 0 && words.get32(*at + 4) == (family / 16) as u32
@@ -232,9 +197,9 @@ fn free_lists_change_past_2_to_the_32() {
     let family = segment.counter("c", "").labels(["n"]).register().unwrap();
     (0..8).for_each(|i| family.with([&i.to_string()]).inc());
     family.clear();
-    let words = Words::of(&name);
+    let words = Bytes::of(name.path());
     for list in 0..16 {
-        let at = words.first_family() + FREE_LISTS + 8 * list;
+        let at = first_family(&words) + FREE_LISTS + 8 * list;
         words.put(at, 0xffff_fffd << 32 | words.get(at) & 0xffff_ffff);
     }
     for round in 0..20 {
@@ -253,7 +218,7 @@ fn a_slot_has_another_holder_after_its_last_generation() {
     let segment = name.open();
     let gauges = segment.gauge("g", "", GaugeMode::LiveSum).register().unwrap();
     let sums = segment.gauge("s", "", GaugeMode::Sum).register().unwrap();
-    let words = Words::of(&name);
+    let words = Bytes::of(name.path());
     let word = words.get(SLOTS_AT);
     fork(|| gauges.set(1.0)).join();
     words.put(word, 0xff_fffe << 32 | words.get(word) & 0xffff_ffff);
@@ -277,8 +242,8 @@ fn a_record_is_not_used_after_its_last_generation() {
     let segment = name.open();
     let family = segment.counter("c", "").labels(["n"]).register().unwrap();
     family.with(["a"]).inc();
-    let words = Words::of(&name);
-    let record = words.first_series();
+    let words = Bytes::of(name.path());
+    let record = first_series(&words);
     // The generation after this one is the last that has a series: a removal needs another one.
     words.put32(record + STATE, words.get32(record + STATE) & 0xfff | 0xf_fffd << 12);
     words.put(record + 32, 0xf_fffd << 44 | 1);
@@ -286,7 +251,7 @@ fn a_record_is_not_used_after_its_last_generation() {
     family.remove(["a"]);
     let last = family.with(["b"]);
     last.inc_by(3);
-    assert_eq!(words.first_series(), record);
+    assert_eq!(first_series(&words), record);
     assert_eq!(pages(&name, &segment).map(|p| p["c_total{n=\"b\"}"]), [3.0, 3.0]);
     family.remove(["b"]);
     let next = family.with(["c"]);
@@ -306,8 +271,8 @@ fn a_full_bucket_refuses_observations() {
     let family = segment.histogram("h", "").labels(["n"]).buckets(&[1.0]).register().unwrap();
     let histogram = family.with(["a"]);
     histogram.observe(0.5);
-    let words = Words::of(&name);
-    let cell = words.first_series() + 64;
+    let words = Bytes::of(name.path());
+    let cell = first_series(&words) + 64;
     assert_eq!(words.get(cell), 1);
     words.put(cell, (1 << 44) - 3);
     (0..5).for_each(|_| histogram.observe(0.5));

@@ -1,7 +1,7 @@
 //! Tests of names in UTF-8, in every format and with every escaping.
 
 use crate::golden::{assert_golden, with_fixed_times};
-use common::{in_pieces, own, Name};
+use common::{in_pieces, named, named_with, own, Name};
 use shmetrics::{Error, Escaping, Exposition, Format, GaugeMode, Options, Reader, Segment};
 use Escaping::{AllowUtf8, Dots, Underscores, Values};
 
@@ -152,8 +152,7 @@ fn families_can_be_asked_for_by_both_names() {
 
 #[test]
 fn item_70_what_would_become_one_is_refused_and_both_are_named() {
-    let name = Name::new("utf8-collisions");
-    let segment = name.options().label("k8s.pod", "x").open().unwrap();
+    let segment = named_with("utf8-collisions", |options| options.label("k8s.pod", "x"));
     let s = &segment;
     s.counter("http.requests", "").labels(["a.b"]).register().unwrap();
     s.gauge("disk-free", "", GaugeMode::Shared).register().unwrap();
@@ -162,7 +161,7 @@ fn item_70_what_would_become_one_is_refused_and_both_are_named() {
         let message = result.unwrap_err().to_string();
         assert!(words.iter().all(|word| message.contains(word)), "{message}");
         refused += 1;
-        assert_eq!(name.reader().inspect().failed_registrations, refused);
+        assert_eq!(segment.reader().inspect().failed_registrations, refused);
     };
     refuse(
         s.counter("http_requests", "").register().map(drop),
@@ -189,8 +188,7 @@ fn item_70_what_would_become_one_is_refused_and_both_are_named() {
 /// Look-up, removal and overflow by values that look like names and quotes.
 #[test]
 fn label_sets_of_quoted_names_are_told_apart() {
-    let name = Name::new("utf8-sets");
-    let segment = name.open();
+    let segment = named("utf8-sets");
     let family = segment.counter("c.c", "").labels(["a\"=\"", "b,", "\\"]).register().unwrap();
     let values = ["", "\"", "\",\"b,\"=\"", "=\"", "x", "\\\"", "\n", "a\"=\""];
     let mut n = 0;
@@ -211,8 +209,8 @@ fn label_sets_of_quoted_names_are_told_apart() {
             }
         }
     }
-    assert_eq!(name.reader().inspect().families[0].labels, ["a\"=\"", "b,", "\\"]);
-    assert_eq!(name.reader().verify(), Vec::<String>::new());
+    assert_eq!(segment.reader().inspect().families[0].labels, ["a\"=\"", "b,", "\\"]);
+    assert_eq!(segment.reader().verify(), Vec::<String>::new());
     assert!(family.remove(["x", "\"", "\n"]) && !family.remove(["x", "\"", "\n"]));
     assert_eq!(own(&segment, "shmetrics_series"), f64::from(again - 1));
 }

@@ -2,13 +2,12 @@
 
 use std::io::Read;
 
-use common::{page, samples, text, Name};
+use common::{named, page, samples, text};
 use shmetrics::{Format, GaugeMode};
 
 #[test]
 fn a_page_as_people_see_it() {
-    let name = Name::new("golden");
-    let segment = name.open();
+    let segment = named("golden");
     let requests =
         segment.counter("http_requests_total", "Requests \\ served.\nBy status.").labels(["method", "status"]);
     let requests = requests.register().unwrap();
@@ -46,13 +45,12 @@ latency_seconds_count{path="/"} 4
 jobs_total 0
 "#;
     assert_eq!(page(&segment), expected);
-    assert_eq!(text(&name.reader().render(Format::Text)), expected, "a reader sees the same");
+    assert_eq!(text(&segment.reader().render(Format::Text)), expected, "a reader sees the same");
 }
 
 #[test]
 fn any_pieces_make_the_same_page() {
-    let name = Name::new("pieces");
-    let segment = name.open();
+    let segment = named("pieces");
     let family = segment.counter("c", "Some counter.").labels(["n"]).register().unwrap();
     let histogram = segment.histogram("h", "Some histogram.").labels(["n"]).register().unwrap();
     for i in 0..3000 {
@@ -63,7 +61,7 @@ fn any_pieces_make_the_same_page() {
     }
     let whole = page(&segment);
     assert_eq!(samples(&whole).len(), 3000 + 300 * 17);
-    let reader = name.reader();
+    let reader = segment.reader();
     for size in [1, 7, 100, 4096, 40_000, 10_000_000] {
         let mut cursor = reader.page(Format::Text).cursor();
         let (mut pieces, mut buffer) = (Vec::new(), vec![0; size]);
@@ -97,8 +95,7 @@ fn any_pieces_make_the_same_page() {
 
 #[test]
 fn item_41_order_is_stable_while_series_come() {
-    let name = Name::new("order");
-    let segment = name.open();
+    let segment = named("order");
     let a = segment.counter("a", "").labels(["x"]).register().unwrap();
     let b = segment.counter("b", "").labels(["x"]).register().unwrap();
     a.with(["1"]).inc();
@@ -114,8 +111,7 @@ fn item_41_order_is_stable_while_series_come() {
 
 #[test]
 fn item_16_whole_numbers_beyond_2_to_53_are_exact() {
-    let name = Name::new("exact");
-    let segment = name.open();
+    let segment = named("exact");
     let c = segment.counter("c", "").register().unwrap();
     c.inc_by((1 << 53) + 1);
     c.inc();
@@ -132,8 +128,7 @@ fn item_16_whole_numbers_beyond_2_to_53_are_exact() {
 
 #[test]
 fn item_6_7_8_heads_are_there_without_series() {
-    let name = Name::new("heads");
-    let segment = name.open();
+    let segment = named("heads");
     segment.counter("empty", "Nothing yet.").labels(["x"]).register().unwrap();
     assert_eq!(page(&segment), "# HELP empty_total Nothing yet.\n# TYPE empty_total counter\n");
 }

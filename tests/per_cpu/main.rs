@@ -7,7 +7,7 @@ mod absence;
 mod controls;
 mod crew;
 
-use common::{fork, long, note, page, pause, samples, Name, Shared};
+use common::{fork, fork_many, join_all, long, named, named_with, note, page, pause, samples, Name, Shared};
 use crew::Crew;
 use shmetrics::{Counter, Metric, Native, Options, Segment};
 
@@ -105,8 +105,7 @@ fn nothing_is_lost_by_locked_instructions() {
 
 #[test]
 fn a_series_is_given_per_cpu_cells_when_it_is_hot() {
-    let name = Name::new("percpu");
-    let segment = name.open();
+    let segment = named("percpu");
     let counters = segment.counter("jobs", "").labels(["n"]).register().unwrap();
     for n in 0..100 {
         let counter = counters.with([&n.to_string()]);
@@ -126,8 +125,7 @@ fn a_series_is_given_per_cpu_cells_when_it_is_hot() {
 
 #[test]
 fn large_amounts_are_no_heat_by_themselves() {
-    let name = Name::new("percpu");
-    let segment = name.open();
+    let segment = named("percpu");
     let bytes = segment.counter("bytes", "").register().unwrap();
     // The first that is asked is taken, of every so many; two of them are the most here.
     let other = segment.counter("other", "").register().unwrap();
@@ -140,8 +138,7 @@ fn large_amounts_are_no_heat_by_themselves() {
 
 #[test]
 fn the_next_generation_has_nothing_of_the_last_ones_per_cpu_cells() {
-    let name = Name::new("percpu");
-    let segment = name.open();
+    let segment = named("percpu");
     let counters = segment.counter("jobs", "").labels(["n"]).register().unwrap();
     let histograms = segment.histogram("times", "").buckets(&[1.0, 2.0]).labels(["n"]).register().unwrap();
     for generation in 0..20 {
@@ -210,8 +207,7 @@ fn hot_native_buckets_have_per_cpu_cells_of_one_generation() {
 
 #[test]
 fn gauge_histograms_have_none() {
-    let name = Name::new("percpu");
-    let segment = name.open();
+    let segment = named("percpu");
     let ages = segment.gauge_histogram("ages", "").native(Native::default()).register().unwrap();
     (0..HOT).for_each(|_| ages.observe(0.25));
     (0..HOT).for_each(|_| ages.unobserve(0.25));
@@ -221,8 +217,7 @@ fn gauge_histograms_have_none() {
 
 #[test]
 fn per_cpu_cells_end_at_an_eighth_of_the_segment() {
-    let name = Name::new("percpu");
-    let segment = name.options().max_size(1 << 20).open().unwrap();
+    let segment = named_with("percpu", |options| options.max_size(1 << 20));
     let counters = segment.counter("jobs", "").labels(["n"]).register().unwrap();
     for generation in 0..5000 {
         let counter = counters.with([&format!("{generation:04}")]);
@@ -240,8 +235,7 @@ fn per_cpu_cells_end_at_an_eighth_of_the_segment() {
 
 #[test]
 fn per_cpu_cells_can_be_done_without() {
-    let name = Name::new("percpu");
-    let segment = name.options().per_cpu(false).open().unwrap();
+    let segment = named_with("percpu", |options| options.per_cpu(false));
     assert_eq!(kind(&segment), "none");
     let counter = segment.counter("jobs", "").register().unwrap();
     heat(&counter);
@@ -250,8 +244,7 @@ fn per_cpu_cells_can_be_done_without() {
 
 #[test]
 fn a_series_counts_on_in_all_of_its_cells_and_expires_by_none() {
-    let name = Name::new("percpu");
-    let segment = name.open();
+    let segment = named("percpu");
     let expire = std::time::Duration::from_secs(1);
     let counters = segment.counter("jobs", "").labels(["n"]).expire_after(expire).register().unwrap();
     let counter = counters.with(["busy"]);
@@ -302,8 +295,7 @@ fn counts_for_another_test() {
 
 #[test]
 fn what_is_in_per_cpu_cells_can_be_taken_back() {
-    let name = Name::new("percpu");
-    let segment = name.open();
+    let segment = named("percpu");
     let plain = segment.counter("plain", "").register().unwrap();
     let labelled = segment.counter("jobs", "").labels(["n"]).register().unwrap().with(["1"]);
     for (counter, sample) in [(plain, "plain_total"), (labelled, "jobs_total{n=\"1\"}")] {
@@ -326,8 +318,7 @@ fn what_is_in_per_cpu_cells_can_be_taken_back() {
 
 #[test]
 fn an_update_leaves_errno_alone() {
-    let name = Name::new("percpu");
-    let segment = name.open();
+    let segment = named("percpu");
     // The counters need so much memory that the process asks for more.
     let counters: Vec<Counter> =
         (0..600).map(|n| segment.counter(&format!("jobs_{n}"), "").register().unwrap()).collect();
@@ -343,12 +334,10 @@ fn an_update_leaves_errno_alone() {
 
 #[test]
 fn forked_children_count_in_the_same_per_cpu_cells() {
-    let name = Name::new("percpu");
-    let segment = name.open();
+    let segment = named("percpu");
     let counter = segment.counter("jobs", "").register().unwrap();
     heat(&counter);
     let taken = in_per_cpu(&segment);
-    let children: Vec<_> = (0..4).map(|_| fork(|| heat(&counter))).collect();
-    children.into_iter().for_each(common::Child::join);
+    join_all(fork_many(4, |_| heat(&counter)));
     assert_eq!((counter.get(), in_per_cpu(&segment)), (5.0 * HOT as f64, taken));
 }

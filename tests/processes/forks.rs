@@ -5,15 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::OnceLock;
 
 use crate::scene::{reap_orphans, Scene};
-use common::{fork, linger, page, samples, Gate, Name, Shared};
+use common::{fork, linger, named, page, samples, Gate, Shared};
 use shmetrics::{Gauge, GaugeMode, Options};
 
 #[test]
 fn a_thread_may_fork_while_others_count_and_look_up() {
     const CHILDREN: u64 = 30;
     const UPDATES: u64 = 100;
-    let name = Name::new("threads");
-    let segment = name.open();
+    let segment = named("threads");
     let family = segment.counter("c", "").labels(["n"]).register().unwrap();
     let live = segment.gauge("live", "", GaugeMode::LiveSum).register().unwrap();
     let sum = segment.gauge("sum", "", GaugeMode::Sum).register().unwrap();
@@ -44,7 +43,7 @@ fn a_thread_may_fork_while_others_count_and_look_up() {
                 fork(|| {
                     (0..UPDATES).for_each(|n| update(child << 48 | n));
                     let me = std::process::id();
-                    let processes = name.reader().inspect().processes;
+                    let processes = segment.reader().inspect().processes;
                     assert!(processes.iter().any(|p| p.alive && p.pid == me), "a slot of its own: {processes:?}");
                 })
                 .join();
@@ -59,7 +58,7 @@ fn a_thread_may_fork_while_others_count_and_look_up() {
     let total: f64 = s.iter().filter(|(k, _)| k.starts_with("c_total")).map(|(_, v)| v).sum();
     let all = (by_threads + CHILDREN * UPDATES) as f64;
     assert_eq!((total, s["sum"], s["live"]), (all, all, by_threads as f64));
-    assert_eq!(name.reader().inspect().rejected_updates, 0);
+    assert_eq!(segment.reader().inspect().rejected_updates, 0);
 }
 
 #[test]

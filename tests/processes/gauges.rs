@@ -4,7 +4,7 @@
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
-use common::{fork, linger, own, page, samples, until, Gate, Name};
+use common::{fork, fork_many, join_all, linger, named, named_with, own, page, samples, until, Gate, Name};
 use shmetrics::{Format, Gauge, GaugeMode, Segment};
 
 fn gauges(segment: &Segment) -> Vec<Gauge> {
@@ -29,8 +29,7 @@ fn listed(segment: &Segment, mode: GaugeMode) -> Vec<(u32, f64)> {
 
 #[test]
 fn every_mode_with_living_and_dead_processes() {
-    let name = Name::new("modes");
-    let segment = name.open();
+    let segment = named("modes");
     let gauges = gauges(&segment);
     for mode in GaugeMode::ALL.iter().copied() {
         let shown = value(&segment, mode);
@@ -115,8 +114,7 @@ fn every_mode_with_living_and_dead_processes() {
 
 #[test]
 fn many_generations_leave_no_residue_and_lose_no_sum() {
-    let name = Name::new("generations");
-    let segment = name.open();
+    let segment = named("generations");
     let sum = segment.gauge("sum", "", GaugeMode::Sum).register().unwrap();
     let live = segment.gauge("live", "", GaugeMode::LiveSum).register().unwrap();
     let max = segment.gauge("max", "", GaugeMode::Max).register().unwrap();
@@ -138,14 +136,13 @@ fn many_generations_leave_no_residue_and_lose_no_sum() {
     assert_eq!(own(&segment, "shmetrics_segment_used_bytes"), used, "no memory per generation");
     let s = samples(&page(&segment));
     assert_eq!((s["sum"], s["live"], s["max"]), (f64::from(300 * 301 / 2), 0.0, 96.0));
-    let processes = name.reader().inspect().processes;
+    let processes = segment.reader().inspect().processes;
     assert_eq!(processes.len(), 1, "one slot for all: {processes:?}");
 }
 
 #[test]
 fn a_fork_is_a_process_of_its_own_for_its_gauges() {
-    let name = Name::new("fork");
-    let segment = name.open();
+    let segment = named("fork");
     let live = segment.gauge("live", "", GaugeMode::LiveSum).register().unwrap();
     live.set(1.0);
     let (ready, go) = (Gate::new(), Gate::new());
@@ -160,7 +157,7 @@ fn a_fork_is_a_process_of_its_own_for_its_gauges() {
     });
     ready.wait();
     assert_eq!(samples(&page(&segment))["live"], 3.0);
-    let reader = name.reader();
+    let reader = segment.reader();
     assert_eq!(reader.inspect().processes.iter().filter(|p| p.alive).count(), 3);
     go.signal();
     child.join();
@@ -169,8 +166,7 @@ fn a_fork_is_a_process_of_its_own_for_its_gauges() {
 
 #[test]
 fn a_parent_killed_while_its_silent_child_lives_on_is_dead() {
-    let name = Name::new("orphan");
-    let segment = name.open();
+    let segment = named("orphan");
     let live = segment.gauge("live", "", GaugeMode::LiveSum).register().unwrap();
     let (ready, go) = (Gate::new(), Gate::new());
     let parent = fork(|| {
@@ -190,8 +186,7 @@ fn a_parent_killed_while_its_silent_child_lives_on_is_dead() {
 
 #[test]
 fn threads_of_one_process_share_its_value() {
-    let name = Name::new("threads");
-    let segment = name.open();
+    let segment = named("threads");
     for round in 0..50 {
         let g = segment.gauge(&format!("g{round}"), "", GaugeMode::Sum).register().unwrap();
         std::thread::scope(|s| {
@@ -240,33 +235,27 @@ fn threads_whose_first_updates_come_at_once_need_one_slot() {
 
 #[test]
 fn beyond_the_process_limit_updates_are_counted_as_rejected() {
-    let name = Name::new("limit");
-    let segment = name.options().max_processes(2).open().unwrap();
+    let segment = named_with("limit", |options| options.max_processes(2));
     let live = segment.gauge("live", "", GaugeMode::LiveSum).register().unwrap();
     let (ready, go) = (Gate::new(), Gate::new());
-    let holders: Vec<_> = (0..2)
-        .map(|_| {
-            fork(|| {
-                live.inc();
-                ready.signal();
-                go.wait();
-            })
-        })
-        .collect();
+    let holders = fork_many(2, |_| {
+        live.inc();
+        ready.signal();
+        go.wait();
+    });
     holders.iter().for_each(|_| ready.wait());
     live.inc();
     assert_eq!(samples(&page(&segment))["live"], 2.0);
     assert_eq!(own(&segment, "shmetrics_updates_rejected_total"), 1.0);
     holders.iter().for_each(|_| go.signal());
-    holders.into_iter().for_each(common::Child::join);
+    join_all(holders);
     live.inc();
     assert_eq!(samples(&page(&segment))["live"], 1.0, "and a freed slot is found again");
 }
 
 #[test]
 fn any_value_may_be_set_and_all_calls_do_what_they_say() {
-    let name = Name::new("values");
-    let segment = name.open();
+    let segment = named("values");
     for mode in [GaugeMode::Shared, GaugeMode::LiveSum, GaugeMode::MostRecent, GaugeMode::LiveMostRecent] {
         let key = format!("v_{mode}");
         let g = segment.gauge(&key, "", mode).register().unwrap();
@@ -318,8 +307,7 @@ fn an_anonymous_segment_is_shared_by_forks_and_sealed() {
 
 #[test]
 fn a_process_that_closes_all_descriptors_lives_on() {
-    let name = Name::new("closed");
-    let segment = name.open();
+    let segment = named("closed");
     let live = segment.gauge("live", "", GaugeMode::LiveSum).register().unwrap();
     let (ready, go) = (Gate::new(), Gate::new());
     let daemon = fork(|| {
@@ -355,8 +343,7 @@ fn a_process_that_closes_all_descriptors_lives_on() {
 
 #[test]
 fn a_child_that_never_counts_does_not_keep_its_parent_alive() {
-    let name = Name::new("silent");
-    let segment = name.open();
+    let segment = named("silent");
     let live = segment.gauge("live", "", GaugeMode::LiveSum).register().unwrap();
     let (ready, go) = (Gate::new(), Gate::new());
     let mut parent = fork(|| {

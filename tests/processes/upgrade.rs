@@ -3,7 +3,7 @@
 
 use std::process::{Command, Stdio};
 
-use common::{fork, linger, page, samples, Child, Gate, Name};
+use common::{fork, fork_many, linger, page, samples, Child, Gate, Name};
 use shmetrics::{GaugeMode, Options, Segment};
 
 const WORKERS: u32 = 3;
@@ -17,19 +17,15 @@ fn workers(segment: &Segment, generation: &str) -> Vec<Child> {
     let all = segment.counter("all", "").register().unwrap();
     let live = segment.gauge("live", "", GaugeMode::LiveSum).register().unwrap();
     let ready = Gate::new();
-    let workers: Vec<Child> = (0..WORKERS)
-        .map(|_| {
-            fork(|| {
-                live.inc();
-                for _ in 0..UPDATES {
-                    count.with([generation]).inc();
-                    all.inc();
-                }
-                ready.signal();
-                linger();
-            })
-        })
-        .collect();
+    let workers = fork_many(WORKERS as usize, |_| {
+        live.inc();
+        for _ in 0..UPDATES {
+            count.with([generation]).inc();
+            all.inc();
+        }
+        ready.signal();
+        linger();
+    });
     workers.iter().for_each(|_| ready.wait());
     workers
 }

@@ -1,7 +1,8 @@
 //! Files that are no segments, or another library's.
 
-use std::os::unix::fs::{symlink, FileExt};
+use std::os::unix::fs::symlink;
 
+use common::file::Bytes;
 use common::{alarm, fork, Directory};
 use shmetrics::{Error, Format, Options, Reader};
 
@@ -22,8 +23,7 @@ fn patched(directory: &Directory, file: &str, at: u64, bytes: &[u8]) -> String {
         segment.counter("c", "").register().unwrap().inc();
     })
     .join();
-    let file = std::fs::OpenOptions::new().write(true).open(&name).unwrap();
-    file.write_all_at(bytes, at).unwrap();
+    Bytes::of(&name).write(at, bytes);
     name
 }
 

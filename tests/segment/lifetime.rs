@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 
-use common::{fork, page, samples, text, Name};
+use common::{fork, named, page, samples, text, Name};
 use shmetrics::{Error, Format, GaugeMode, Options, Reader, Segment};
 
 /// The lines in which the kernel tells of this process' mappings of a segment. (Their names are no
@@ -104,10 +104,9 @@ fn an_anonymous_segment_has_no_name_and_stays_current() {
 
 #[test]
 fn readers_and_writers_may_be_used_from_any_thread() {
-    let name = Name::new("threads");
-    let segment = name.open();
+    let segment = named("threads");
     let c = segment.counter("c", "").labels(["n"]).register().unwrap();
-    let reader = name.reader();
+    let reader = segment.reader();
     std::thread::scope(|s| {
         for t in 0..4 {
             s.spawn(move || (0..2000).for_each(|i| c.with([&((i + t * 500) % 1000).to_string()]).inc()));

@@ -4,10 +4,10 @@
 //! Each process that opens a segment here is a child: what other tests fork has no copy of its
 //! descriptors.
 
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 
-use common::{alarm, fork, linger, page, samples, text, Directory, Gate, Name, Shared};
+use common::file::Bytes;
+use common::{alarm, fork, join_all, linger, page, samples, text, Directory, Gate, Name, Shared};
 use shmetrics::{Error, Format, Options, Segment};
 
 fn resetting(name: &Name) -> Options {
@@ -132,7 +132,7 @@ fn of_masters_that_start_at_once_one_makes_the_new_segment() {
             })
             .collect();
         masters.iter().for_each(|_| go.signal());
-        masters.into_iter().for_each(common::Child::join);
+        join_all(masters);
         let inode = std::fs::metadata(name.path()).unwrap().ino();
         assert_eq!(inodes.snapshot(), [inode; MASTERS], "round {round}: one segment for all");
         let total = samples(&text(&name.reader().render(Format::Text)))["c_total"];
@@ -145,9 +145,7 @@ fn of_masters_that_start_at_once_one_makes_the_new_segment() {
 fn an_unused_segment_of_another_version_is_replaced_but_no_other_file() {
     let name = Name::new("restart");
     expect(&name.options(), 1.0);
-    let file = std::fs::OpenOptions::new().write(true).open(name.path()).unwrap();
-    file.write_all_at(&[99, 0], 8).unwrap();
-    assert!(file.as_raw_fd() > 2);
+    Bytes::of(name.path()).write(8, &[99, 0]);
     assert!(matches!(name.options().open(), Err(Error::WrongVersion { .. })));
     expect(&resetting(&name), 1.0);
     let directory = Directory::new("restart");

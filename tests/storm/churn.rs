@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering::SeqCst;
 
-use common::{alarm, fork, long, note, own, pause, samples, Child, Name, Random, Shared};
+use common::{alarm, fork, join_all, long, note, own, pause, samples, Child, Name, Random, Shared};
 use shmetrics::{Bundle, Counter, Family, Format, Histogram, Member, Metric, Reader, Segment};
 
 const WORKERS: usize = 8;
@@ -229,7 +229,7 @@ fn churn(sets: u64, register: fn(&Segment) -> Sets) {
         }
     }
     told.set(done, 1);
-    scrapers.into_iter().for_each(Child::join);
+    join_all(scrapers);
 
     let last = told.snapshot();
     let page = segment.render(Format::Text);

@@ -4,7 +4,7 @@
 
 use std::os::unix::fs::MetadataExt;
 
-use common::{alarm, fork, long, page, pause, samples, Child, Directory, Random, Shared};
+use common::{alarm, fork, fork_many, join_all, long, page, pause, samples, Child, Directory, Random, Shared};
 use shmetrics::{Error, Format, Options, Reader, Segment};
 
 const RACERS: usize = 64;
@@ -130,21 +130,17 @@ fn removing_the_name_all_the_while_makes_new_segments_and_no_errors() {
     let directory = Directory::new("removal");
     let name = directory.name("segment");
     let rounds = rounds() as usize;
-    let openers: Vec<Child> = (0..8)
-        .map(|i| {
-            fork(|| {
-                alarm(300);
-                for _ in 0..rounds {
-                    let segment = options(&name).open().unwrap();
-                    segment.counter("c", "").register().unwrap().inc();
-                    assert!(samples(&page(&segment))["c_total"] >= 1.0);
-                    if i % 2 == 0 {
-                        assert!(matches!(Segment::remove(&name), Ok(()) | Err(Error::NotFound(_))));
-                    }
-                }
-            })
-        })
-        .collect();
-    openers.into_iter().for_each(Child::join);
+    let openers = fork_many(8, |i| {
+        alarm(300);
+        for _ in 0..rounds {
+            let segment = options(&name).open().unwrap();
+            segment.counter("c", "").register().unwrap().inc();
+            assert!(samples(&page(&segment))["c_total"] >= 1.0);
+            if i % 2 == 0 {
+                assert!(matches!(Segment::remove(&name), Ok(()) | Err(Error::NotFound(_))));
+            }
+        }
+    });
+    join_all(openers);
     assert!(directory.files().iter().all(|f| f == "segment"), "{:?}", directory.files());
 }

@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use common::{alarm, fork, long, pause, samples, Child, Directory, Name, Random, Shared};
+use common::{alarm, fork, join_all, long, pause, samples, Child, Directory, Name, Random, Shared};
 use shmetrics::{Counter, Family, Format, Gauge, GaugeMode, Histogram, Options, Segment};
 
 /// What an update can go to: the plain ones, a histogram's buckets, label sets.
@@ -266,7 +266,7 @@ fn kills(workers: usize, kills: u64, seed: u64) -> u64 {
         crew[stopped].signal(libc::SIGCONT);
     }
     ledger.0.set(Ledger::STOP, 1);
-    crew.into_iter().for_each(Child::join);
+    join_all(crew);
     let (done, shown) = (ledger.done(), updates_shown(&segment));
     for place in 0..PLACES {
         assert_within(place, shown[place], done[place], done[place] + in_flight[place], "at the end");

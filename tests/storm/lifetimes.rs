@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use common::{alarm, fork, long, note, pause, samples, Child, Name, Random, Shared};
+use common::{alarm, fork, join_all, long, note, pause, samples, Child, Name, Random, Shared};
 use shmetrics::{Counter, Family, Format, GaugeMode, Options, Reader, Segment};
 
 const WORKERS: usize = 64;
@@ -126,7 +126,7 @@ fn short_lives_of_many_workers_are_accounted_for() {
     }
     crew.into_iter().filter(|(child, _)| child.0 > 0).for_each(|(child, _)| child.join());
     told.set(STOP, 1);
-    scrapers.into_iter().for_each(Child::join);
+    join_all(scrapers);
 
     let page = segment.render(Format::Text);
     let now = shown(&page);

@@ -2,7 +2,7 @@
 
 use super::removal::BEFORE;
 use super::reuse::HELD;
-use super::{jobs, Operation, Page, BUCKETS, OBSERVED, PLAIN};
+use super::{counted, jobs, Operation, Page, BUCKETS, OBSERVED, PLAIN};
 use crate::image::{header, Image};
 use crate::survivor::Seen;
 use common::c::{self, Three, Update};
@@ -113,11 +113,10 @@ pub const BUNDLE_RE_INSERT: Operation = Operation {
         jobs(segment);
     },
     ready: |name| {
-        let (three, jobs) = (three(&name.open()), jobs(&name.open()));
-        Box::new(move || {
+        let three = three(&name.open());
+        counted(name, move || {
             three.bundle.remove(["x"]);
             three.update("x");
-            jobs.inc();
         })
     },
     sample: "jobs_total",
@@ -166,18 +165,14 @@ pub const BUNDLE_OLD: Operation = Operation {
         jobs(segment);
     },
     ready: |name| {
-        let (old, jobs) = (three(&name.open()).handles("x"), jobs(&name.open()));
-        Box::new(move || {
-            update(&old, 1);
-            jobs.inc();
-        })
+        let old = three(&name.open()).handles("x");
+        counted(name, move || update(&old, 1))
     },
     others: Some(|name| {
-        let (three, jobs) = (three(&name.open()), jobs(&name.open()));
-        Box::new(move || {
+        let three = three(&name.open());
+        counted(name, move || {
             three.bundle.remove(["x"]);
             three.update("new");
-            jobs.inc();
         })
     }),
     sample: "jobs_total",
@@ -223,10 +218,9 @@ pub const BUNDLE_AT_ONCE: Operation = Operation {
 pub const BUNDLE_AT_ONCE_OLD: Operation = Operation {
     name: "updates of a bundle's members by one call, while others remove them",
     ready: |name| {
-        let (old, jobs) = (entry(name, "x"), jobs(&name.open()));
-        Box::new(move || {
+        let old = entry(name, "x");
+        counted(name, move || {
             update_at_once(old, 1);
-            jobs.inc();
         })
     },
     ..BUNDLE_OLD
@@ -235,15 +229,14 @@ pub const BUNDLE_AT_ONCE_OLD: Operation = Operation {
 pub const BUNDLE_REPLACE: Operation = Operation {
     name: "replace a bundle",
     ready: |name| {
-        let (segment, jobs) = (name.open(), jobs(&name.open()));
-        Box::new(move || {
+        let segment = name.open();
+        counted(name, move || {
             let mut new = segment.bundle([]);
             let b = new.add(segment.counter("b", ""));
             let c = new.add(segment.counter("c", ""));
             let entry = new.replace().register().unwrap().with([]);
             entry.get(b).inc();
             entry.get(c).inc();
-            jobs.inc();
         })
     },
     record: BUNDLE,
@@ -274,15 +267,14 @@ pub const BUNDLE_REPLACE_TWO: Operation = Operation {
         jobs(segment);
     },
     ready: |name| {
-        let (segment, jobs) = (name.open(), jobs(&name.open()));
-        Box::new(move || {
+        let segment = name.open();
+        counted(name, move || {
             let mut new = segment.bundle([]);
             let c = new.add(segment.counter("c", ""));
             let b = new.add(segment.counter("b", ""));
             let a = new.add(segment.counter("a", ""));
             let entry = new.replace().register().unwrap().with([]);
             [a, b, c].iter().for_each(|member| entry.get(*member).inc());
-            jobs.inc();
         })
     },
     also: |page, seen| {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{jobs, value, Labelled, Operation, PLAIN};
+use super::{counted, jobs, value, Labelled, Operation, PLAIN};
 use crate::image::{header, EXPIRED};
 use shmetrics::{Counter, Segment};
 
@@ -24,11 +24,7 @@ pub const EXPIRE: Operation = Operation {
     edit: |image| image.make_older(TIME * 3 / 2),
     ready: |name| {
         let segment = name.open();
-        let jobs = jobs(&segment);
-        Box::new(move || {
-            segment.expire();
-            jobs.inc();
-        })
+        counted(name, move || _ = segment.expire())
     },
     sample: "jobs_total",
     also: |page, seen| {
@@ -43,11 +39,8 @@ pub const EXPIRE: Operation = Operation {
 
 /// The others.
 const UPDATE: super::Ready = |name| {
-    let (family, jobs) = (expiring(&name.open()), jobs(&name.open()));
-    Box::new(move || {
-        family.with(["idle"]).inc();
-        jobs.inc();
-    })
+    let family = expiring(&name.open());
+    counted(name, move || family.with(["idle"]).inc())
 };
 
 pub const EXPIRE_BESIDE_UPDATES: Operation = Operation {
@@ -105,11 +98,8 @@ pub const REVIVE: Operation = Operation {
 pub const REMOVE_EXPIRED: Operation = Operation {
     name: "remove an expired series",
     ready: |name| {
-        let (family, jobs) = (expiring(&name.open()), jobs(&name.open()));
-        Box::new(move || {
-            family.remove(["idle"]);
-            jobs.inc();
-        })
+        let family = expiring(&name.open());
+        counted(name, move || _ = family.remove(["idle"]))
     },
     sample: "jobs_total",
     base: 0.0,

@@ -126,6 +126,15 @@ fn jobs(segment: &Segment) -> Counter {
     segment.counter("jobs", "").register().unwrap()
 }
 
+/// An act that is counted as a job once it is done.
+fn counted(name: &Name, act: impl Fn() + 'static) -> Box<dyn Fn()> {
+    let jobs = jobs(&name.open());
+    Box::new(move || {
+        act();
+        jobs.inc();
+    })
+}
+
 /// The value of a series of the family `x`, whatever its kind.
 fn value(page: &Page, n: &str) -> Option<f64> {
     let sample = |name: &str| page.get(&format!("{name}{{n=\"{n}\"}}")).copied();

@@ -2,7 +2,7 @@
 //! sequence that is single-stepped never comes to its end, so victims count in the series' own cell
 //! then. Where per-CPU cells are written by locked instructions, in their per-CPU cells.
 
-use super::{counters, histograms, Operation, COUNTER_INC, OBSERVE, OBSERVED, OLD_COUNTER, REUSE};
+use super::{counters, histograms, jobs, Operation, COUNTER_INC, OBSERVE, OBSERVED, OLD_COUNTER, REUSE};
 use crate::image::{header, Image};
 use shmetrics::Segment;
 
@@ -24,7 +24,7 @@ fn locked(image: &mut Image) {
 pub const PER_CPU_GIVEN: Operation = Operation {
     name: "counter inc, with which it is hot",
     setup: |segment| {
-        let jobs = segment.counter("jobs", "").register().unwrap();
+        let jobs = jobs(segment);
         (0..4095).for_each(|_| jobs.inc());
     },
     base: 4095.0,
@@ -52,7 +52,7 @@ pub const PER_CPU_GIVEN_TO_HISTOGRAM: Operation = Operation {
 pub const PER_CPU_INC: Operation = Operation {
     name: "hot counter inc",
     setup: |segment| {
-        let jobs = segment.counter("jobs", "").register().unwrap();
+        let jobs = jobs(segment);
         (0..HOT).for_each(|_| jobs.inc());
     },
     base: HOT as f64,

@@ -1,7 +1,7 @@
 //! Families that are replaced and unregistered.
 
 use super::removal::{BEFORE, REMOVE};
-use super::{counters, jobs, sum_gauges, Operation, Page, ACTS, BUCKETS, OBSERVED, PLAIN};
+use super::{counted, counters, jobs, sum_gauges, Operation, Page, ACTS, BUCKETS, OBSERVED, PLAIN};
 use crate::image::header;
 use crate::survivor::Seen;
 use common::{samples, Name};
@@ -27,11 +27,8 @@ fn new(page: &Page) -> Option<f64> {
 pub const REPLACE: Operation = Operation {
     name: "replace a family",
     ready: |name| {
-        let (segment, jobs) = (name.open(), jobs(&name.open()));
-        Box::new(move || {
-            successor(&segment).unwrap().inc();
-            jobs.inc();
-        })
+        let segment = name.open();
+        counted(name, move || successor(&segment).unwrap().inc())
     },
     record: FAMILY,
     moves: Some(header::FAMILY_TAIL),
@@ -49,10 +46,9 @@ pub const REPLACE: Operation = Operation {
 pub const UNREGISTER: Operation = Operation {
     name: "unregister a family",
     ready: |name| {
-        let (segment, jobs) = (name.open(), jobs(&name.open()));
-        Box::new(move || {
+        let segment = name.open();
+        counted(name, move || {
             segment.unregister("x").unwrap();
-            jobs.inc();
         })
     },
     moves: Some(header::FAMILY_COUNT),
@@ -76,8 +72,8 @@ pub const ALTERNATE: Operation = Operation {
         jobs(segment);
     },
     ready: |name| {
-        let (segment, jobs) = (name.open(), jobs(&name.open()));
-        Box::new(move || {
+        let segment = name.open();
+        counted(name, move || {
             let histograms = segment.histogram("x", "").buckets(&BUCKETS).labels(["n"]).replace().register();
             if let Ok(histograms) = histograms {
                 histograms.with(["x"]).observe(OBSERVED);
@@ -85,7 +81,6 @@ pub const ALTERNATE: Operation = Operation {
             if let Ok(counters) = segment.counter("x", "").labels(["n"]).replace().register() {
                 counters.with(["x"]).inc();
             }
-            jobs.inc();
         })
     },
     record: 700.0,
@@ -100,22 +95,12 @@ pub const ALTERNATE: Operation = Operation {
     ..REPLACE
 };
 
-/// A victim that updates what others replace.
-fn updates(name: &Name, update: impl Fn() + 'static) -> Box<dyn Fn()> {
-    let jobs = jobs(&name.open());
-    Box::new(move || {
-        update();
-        jobs.inc();
-    })
-}
-
 /// The other processes, which count in the successor.
 fn replaces(name: &Name) -> Box<dyn Fn()> {
-    let (segment, jobs) = (name.open(), jobs(&name.open()));
-    Box::new(move || {
+    let segment = name.open();
+    counted(name, move || {
         let new = segment.counter("x", "").labels(["m"]).replace().register().unwrap();
         new.with(["new"]).inc();
-        jobs.inc();
     })
 }
 
@@ -139,7 +124,7 @@ pub const REPLACED_COUNTER: Operation = Operation {
     },
     ready: |name| {
         let counter = name.open().counter("x", "").register().unwrap();
-        updates(name, move || counter.inc())
+        counted(name, move || counter.inc())
     },
     others: Some(replaces),
     sample: "jobs_total",
@@ -156,7 +141,7 @@ pub const REPLACED_GAUGE: Operation = Operation {
     },
     ready: |name| {
         let gauge = name.open().gauge("x", "", GaugeMode::Shared).register().unwrap();
-        updates(name, move || Gauge::inc(&gauge))
+        counted(name, move || Gauge::inc(&gauge))
     },
     also: |page, seen| apart(page, seen, "x", 1.0),
     ..REPLACED_COUNTER
@@ -170,7 +155,7 @@ pub const REPLACED_SUM: Operation = Operation {
     },
     ready: |name| {
         let gauge = name.open().gauge("x", "", GaugeMode::Sum).register().unwrap();
-        updates(name, move || Gauge::inc(&gauge))
+        counted(name, move || Gauge::inc(&gauge))
     },
     record: 1100.0,
     ..REPLACED_GAUGE
@@ -184,7 +169,7 @@ pub const REPLACED_HISTOGRAM: Operation = Operation {
     },
     ready: |name| {
         let histogram = name.open().histogram("x", "").buckets(&BUCKETS).register().unwrap();
-        updates(name, move || Histogram::observe(&histogram, OBSERVED))
+        counted(name, move || Histogram::observe(&histogram, OBSERVED))
     },
     also: |page, seen| apart(page, seen, "x_count", 1.0),
     ..REPLACED_COUNTER
@@ -198,7 +183,7 @@ pub const REPLACED_LABELLED: Operation = Operation {
     },
     ready: |name| {
         let family = counters(&name.open());
-        updates(name, move || family.with(["x"]).inc())
+        counted(name, move || family.with(["x"]).inc())
     },
     also: |page, seen| apart(page, seen, r#"x_total{n="x"}"#, 1.0),
     ..REPLACED_COUNTER
@@ -212,7 +197,7 @@ pub const REPLACED_FIRST_LOOK_UP: Operation = Operation {
     },
     ready: |name| {
         let family = sum_gauges(&name.open());
-        updates(name, move || family.with(["x"]).inc())
+        counted(name, move || family.with(["x"]).inc())
     },
     record: 1100.0,
     also: |page, seen| {
@@ -233,23 +218,21 @@ pub const RENDER_BESIDE_REPLACEMENT: Operation = Operation {
         jobs(segment);
     },
     ready: |name| {
-        let (reader, jobs) = (name.reader(), jobs(&name.open()));
-        Box::new(move || {
+        let reader = name.reader();
+        counted(name, move || {
             let page = String::from_utf8(reader.render(Format::Text)).unwrap();
             let heads = page.lines().filter(|line| line.starts_with("# TYPE x")).count();
             assert_eq!(heads, 1, "{page}");
             let samples = samples(&page);
             assert_eq!([samples["first"], samples["last"], samples["shmetrics_corrupt_records"]], [7.0, 7.0, 0.0]);
-            jobs.inc();
         })
     },
     others: Some(|name| {
-        let (segment, jobs) = (name.open(), jobs(&name.open()));
-        Box::new(move || {
+        let segment = name.open();
+        counted(name, move || {
             successor(&segment).unwrap().inc();
             let counters = segment.counter("x", "").labels(["n"]).replace().register().unwrap();
             counters.with(["x"]).inc();
-            jobs.inc();
         })
     }),
     moves: None,

@@ -1,7 +1,7 @@
 //! Removal.
 
 use super::reuse::{old_holder, HELD};
-use super::{counters, jobs, value, Labelled, Operation, Page, PLAIN};
+use super::{counted, counters, jobs, value, Labelled, Operation, Page, PLAIN};
 use crate::image::header;
 use crate::survivor::Seen;
 use common::samples;
@@ -38,11 +38,8 @@ pub const REMOVE: Operation = Operation {
         jobs(segment);
     },
     ready: |name| {
-        let (family, jobs) = (counters(&name.open()), jobs(&name.open()));
-        Box::new(move || {
-            family.remove(["x"]);
-            jobs.inc();
-        })
+        let family = counters(&name.open());
+        counted(name, move || _ = family.remove(["x"]))
     },
     sample: "jobs_total",
     record: RECORD,
@@ -71,21 +68,17 @@ pub const REMOVE_BESIDE_OTHERS: Operation = Operation {
 pub const REMOVE_THEN_UPDATE: Operation = Operation {
     name: "remove, then update through the old handle",
     ready: |name| {
-        let (family, jobs) = (counters(&name.open()), jobs(&name.open()));
+        let family = counters(&name.open());
         let old = family.with(["x"]);
-        Box::new(move || {
+        counted(name, move || {
             family.remove(["x"]);
             old.inc();
-            jobs.inc();
         })
     },
     // Survivors have no handle to it.
     others: Some(|name| {
-        let (family, jobs) = (counters(&name.open()), jobs(&name.open()));
-        Box::new(move || {
-            family.remove(["x"]);
-            jobs.inc();
-        })
+        let family = counters(&name.open());
+        counted(name, move || _ = family.remove(["x"]))
     }),
     hold: Some(|name| old_holder(counters(&name.open()), "x", Counter::inc)),
     moves: Some(header::STALE_UPDATES),
@@ -110,11 +103,10 @@ pub const REMOVE_THEN_UPDATE: Operation = Operation {
 pub const RE_INSERT: Operation = Operation {
     name: "remove, then make it again",
     ready: |name| {
-        let (family, jobs) = (counters(&name.open()), jobs(&name.open()));
-        Box::new(move || {
+        let family = counters(&name.open());
+        counted(name, move || {
             family.remove(["x"]);
             family.with(["x"]).inc();
-            jobs.inc();
         })
     },
     moves: Some(header::REMOVED_SERIES),
@@ -131,11 +123,10 @@ pub const CLEAR: Operation = Operation {
         jobs(segment);
     },
     ready: |name| {
-        let (family, jobs) = (counters(&name.open()), jobs(&name.open()));
-        Box::new(move || {
+        let family = counters(&name.open());
+        counted(name, move || {
             family.clear();
             family.with(["new"]).inc();
-            jobs.inc();
         })
     },
     also: |page, seen| {
@@ -152,11 +143,10 @@ pub const LIMITED: Operation = Operation {
         jobs(segment);
     },
     ready: |name| {
-        let (family, jobs) = (limited(&name.open()), jobs(&name.open()));
-        Box::new(move || {
+        let family = limited(&name.open());
+        counted(name, move || {
             family.with(["x"]).inc();
             family.remove(["x"]);
-            jobs.inc();
         })
     },
     also: |page, seen| assert_eq!(page["shmetrics_overflow_lookups_total"], 0.0, "refused look-ups: {seen:?}"),
@@ -177,8 +167,8 @@ pub const RENDER: Operation = Operation {
         jobs(segment);
     },
     ready: |name| {
-        let (reader, jobs) = (name.reader(), jobs(&name.open()));
-        Box::new(move || {
+        let reader = name.reader();
+        counted(name, move || {
             // A series that stands twice ends the victim.
             let page = samples(std::str::from_utf8(&reader.render(Format::Text)).unwrap());
             let is = |n, expected: &[f64]| match value(&page, n) {
@@ -190,18 +180,16 @@ pub const RENDER: Operation = Operation {
             is("stays", &[7.0]);
             is("stays, too", &[7.0]);
             assert_eq!(page["shmetrics_corrupt_records"], 0.0);
-            jobs.inc();
         })
     },
     // Both live in the same record.
     others: Some(|name| {
-        let (family, jobs) = (counters(&name.open()), jobs(&name.open()));
-        Box::new(move || {
+        let family = counters(&name.open());
+        counted(name, move || {
             family.remove(["x"]);
             family.with(["y"]).inc_by(5);
             family.remove(["y"]);
             family.with(["x"]).inc_by(BEFORE);
-            jobs.inc();
         })
     }),
     moves: None,

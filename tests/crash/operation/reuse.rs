@@ -1,7 +1,9 @@
 //! Records that are used again, and handles to what was in them before.
 
 use super::removal::{BEFORE, RECORD};
-use super::{counters, histograms, jobs, shared_gauges, sum_gauges, value, Labelled, Operation, OBSERVED, PLAIN};
+use super::{
+    counted, counters, histograms, jobs, shared_gauges, sum_gauges, value, Labelled, Operation, OBSERVED, PLAIN,
+};
 use crate::image::header;
 use common::Name;
 use shmetrics::{Counter, Gauge, Metric};
@@ -74,11 +76,8 @@ pub const REUSE_TOO_SMALL: Operation = Operation {
         jobs(segment);
     },
     ready: |name| {
-        let (family, jobs) = (counters(&name.open()), jobs(&name.open()));
-        Box::new(move || {
-            family.with([&"x".repeat(2 * LONG)]).inc();
-            jobs.inc();
-        })
+        let family = counters(&name.open());
+        counted(name, move || family.with([&"x".repeat(2 * LONG)]).inc())
     },
     hold: None,
     sample: "jobs_total",
@@ -91,20 +90,15 @@ pub const REUSE_TOO_SMALL: Operation = Operation {
 
 /// A victim that updates a series which others remove, and whose record they use again.
 pub(super) fn holder<M: Metric + 'static>(name: &Name, family: Labelled<M>, update: fn(&M)) -> Box<dyn Fn()> {
-    let (old, jobs) = (family.with(["old"]), jobs(&name.open()));
-    Box::new(move || {
-        update(&old);
-        jobs.inc();
-    })
+    let old = family.with(["old"]);
+    counted(name, move || update(&old))
 }
 
 /// The others.
 pub(super) fn remover<M: Metric + 'static>(name: &Name, family: Labelled<M>, update: fn(&M)) -> Box<dyn Fn()> {
-    let jobs = jobs(&name.open());
-    Box::new(move || {
+    counted(name, move || {
         family.remove(["old"]);
         update(&family.with(["new"]));
-        jobs.inc();
     })
 }
 
@@ -179,11 +173,8 @@ pub const OLD_SUM: Operation = Operation {
 pub const LOOK_UP_BESIDE_REMOVAL: Operation = Operation {
     name: "look-up, while others remove it",
     ready: |name| {
-        let (family, jobs) = (counters(&name.open()), jobs(&name.open()));
-        Box::new(move || {
-            family.with(["old"]).inc();
-            jobs.inc();
-        })
+        let family = counters(&name.open());
+        counted(name, move || family.with(["old"]).inc())
     },
     // The victim may make it again.
     also: |page, seen| {

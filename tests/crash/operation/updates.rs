@@ -1,7 +1,8 @@
 //! Registration, look-ups, and updates of what has no labels.
 
-use super::{Operation, BUCKETS, OBSERVED, PLAIN};
+use super::{jobs, Operation, BUCKETS, OBSERVED, PLAIN};
 use crate::image::header;
+use common::filter::{deny, opening_calls};
 use shmetrics::{Counter, Family, Gauge, GaugeMode, Segment};
 
 fn requests(segment: &Segment) -> Family<Counter, 2> {
@@ -59,11 +60,11 @@ pub const LOOK_UP: Operation = Operation {
 pub const COUNTER_INC: Operation = Operation {
     name: "counter inc",
     ready: |name| {
-        let jobs = name.open().counter("jobs", "").register().unwrap();
+        let jobs = jobs(&name.open());
         Box::new(move || jobs.inc())
     },
     sample: "jobs_total",
-    setup: |segment| segment.counter("jobs", "").register().unwrap().inc_by(3),
+    setup: |segment| jobs(segment).inc_by(3),
     base: 3.0,
     ..PLAIN
 };
@@ -84,7 +85,7 @@ pub const COUNTER_ADD: Operation = Operation {
 pub const EXEMPLAR: Operation = Operation {
     name: "counter inc with the first exemplar",
     ready: |name| {
-        let jobs = name.open().counter("jobs", "").register().unwrap();
+        let jobs = jobs(&name.open());
         Box::new(move || jobs.inc_with_exemplar(&[("trace_id", "4bf92f3577b34da6")]))
     },
     // The slot, or the list of it.
@@ -126,10 +127,9 @@ pub const GAUGE_TAKE_OVER: Operation = Operation {
         let gauge = in_use(&name.open(), GaugeMode::Sum);
         Box::new(move || gauge.add(1.0))
     },
-    sample: "in_use",
     base: 7.0,
     moves: Some(header::SLOT),
-    ..PLAIN
+    ..GAUGE_SHARED
 };
 
 /// The victim cannot open the file again, so its slot is proved by an attachment.
@@ -137,32 +137,12 @@ pub const GAUGE_ATTACHED: Operation = Operation {
     name: "sum gauge, slot by an attachment",
     ready: |name| {
         let gauge = in_use(&name.open(), GaugeMode::Sum);
-        deny_opening();
+        deny(&opening_calls(), libc::EACCES);
         Box::new(move || gauge.add(1.0))
     },
     others: Some(GAUGE_TAKE_OVER.ready),
     ..GAUGE_TAKE_OVER
 };
-
-/// From now on this process opens no file.
-fn deny_opening() {
-    let step = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt, jf, k };
-    let answer = libc::BPF_RET | libc::BPF_K;
-    let mut program = [
-        // The call's number comes first in `seccomp_data`.
-        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
-        step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, 0, libc::SYS_open as u32),
-        step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, libc::SYS_openat as u32),
-        step(answer, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EACCES as u32),
-        step(answer, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ];
-    let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
-    // SAFETY: plain calls; the program is as long as it says.
-    unsafe {
-        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter), 0);
-    }
-}
 
 pub const GAUGE_NEW_CELLS: Operation = Operation {
     name: "sum gauge, first cells",
@@ -181,11 +161,9 @@ pub const GAUGE_LIVING: Operation = Operation {
         let gauge = in_use(&name.open(), GaugeMode::LiveSum);
         Box::new(move || gauge.add(1.0))
     },
-    sample: "in_use",
     base: 0.0,
     living: true,
-    moves: Some(header::SLOT),
-    ..PLAIN
+    ..GAUGE_TAKE_OVER
 };
 
 pub const GAUGE_MIN: Operation = Operation {
@@ -195,11 +173,8 @@ pub const GAUGE_MIN: Operation = Operation {
         let gauge = in_use(&name.open(), GaugeMode::Min);
         Box::new(move || gauge.set(8.0))
     },
-    sample: "in_use",
-    base: 7.0,
     unit: 0.0,
-    moves: Some(header::SLOT),
-    ..PLAIN
+    ..GAUGE_TAKE_OVER
 };
 
 pub const EXTENT: Operation = Operation {
@@ -271,7 +246,7 @@ pub const ATTACH: Operation = Operation {
         let name = name.0.clone();
         Box::new(move || {
             let segment = shmetrics::Options::new().name(&name).attach().open().unwrap();
-            segment.counter("jobs", "").register().unwrap().inc();
+            jobs(&segment).inc();
         })
     },
     ..COUNTER_INC

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::{own, page, samples, until, Name};
+use common::{named, own, page, samples, until};
 use shmetrics::{Error, Format, GaugeMode, Histogram, LabelSet, Metric, Segment};
 
 use super::check;
@@ -17,8 +17,7 @@ fn two<'a, const N: usize>(segment: &Segment, labels: [&'a str; N]) -> shmetrics
 
 #[test]
 fn a_bundle_of_one_is_no_part_of_another() {
-    let name = Name::new("bundle");
-    let segment = name.open();
+    let segment = named("bundle");
     two(&segment, ["n"]).register().unwrap().with(["x"]);
     let mut first = segment.bundle(["n"]);
     first.add(segment.counter("a", ""));
@@ -40,8 +39,7 @@ fn a_bundle_of_one_is_no_part_of_another() {
 
 #[test]
 fn a_bundle_of_one_keeps_its_type_when_its_record_serves_another() {
-    let name = Name::new("bundle");
-    let segment = name.open();
+    let segment = named("bundle");
     let mut first = segment.bundle(["n"]);
     let a = first.add(segment.counter("a", ""));
     let old = first.register().unwrap().with(["x"]);
@@ -58,8 +56,7 @@ fn a_bundle_of_one_keeps_its_type_when_its_record_serves_another() {
 
 #[test]
 fn a_member_without_labels_is_updated_by_name() {
-    let name = Name::new("bundle");
-    let segment = name.open();
+    let segment = named("bundle");
     two(&segment, []).register().unwrap();
     segment.count("a_total", &[], 2.0).unwrap();
     segment.observe("b", &[], 0.5).unwrap();
@@ -76,8 +73,7 @@ struct Labels {
 
 /// A label set that a look-up of the second member finds expires, and another look-up follows.
 fn comes_back(find: impl Fn(&Segment) -> Box<dyn Fn() -> Histogram>) {
-    let name = Name::new("bundle");
-    let segment = name.open();
+    let segment = named("bundle");
     let bundle = two(&segment, ["n"]).expire_after(TIME).register().unwrap();
     let find = find(&segment);
     find().observe(0.5);

@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use common::{fork, own, page, samples, until, Name};
+use common::{fork, fork_many, join_all, named, own, page, samples, until, Name};
 use shmetrics::{GaugeMode, Metric};
 
 use super::{check, Http};
 
 #[test]
 fn a_removal_takes_all_members_and_ends_all_handles() {
-    let name = Name::new("bundle");
-    let segment = name.open();
+    let segment = named("bundle");
     let http = Http::new(&segment);
     http.serve(["GET", "200"], 7);
     http.serve(["GET", "500"], 1);
@@ -47,8 +46,7 @@ fn a_removal_takes_all_members_and_ends_all_handles() {
 
 #[test]
 fn generations_of_a_record_keep_nothing_of_each_other() {
-    let name = Name::new("bundle");
-    let segment = name.open();
+    let segment = named("bundle");
     let http = Http::new(&segment);
     let mut old = Vec::new();
     for round in 0..200_u64 {
@@ -71,8 +69,7 @@ fn generations_of_a_record_keep_nothing_of_each_other() {
 
 #[test]
 fn label_sets_beyond_the_limit_share_series_of_overflow() {
-    let name = Name::new("bundle");
-    let segment = name.open();
+    let segment = named("bundle");
     let mut builder = segment.bundle(["n"]);
     let a = builder.add(segment.counter("a", ""));
     let b = builder.add(segment.histogram("b", "").buckets(&[1.0]));
@@ -122,8 +119,7 @@ fn a_label_set_is_made_if_the_series_of_all_members_fit() {
 
 #[test]
 fn a_bundle_without_labels_has_one_series_of_each() {
-    let name = Name::new("bundle");
-    let segment = name.open();
+    let segment = named("bundle");
     let mut builder = segment.bundle([]);
     let a = builder.add(segment.counter("a", ""));
     let b = builder.add(segment.gauge("b", "", GaugeMode::Shared));
@@ -154,8 +150,7 @@ fn a_bundle_without_labels_has_one_series_of_each() {
 
 #[test]
 fn an_update_of_any_member_keeps_the_label_set() {
-    let name = Name::new("bundle");
-    let segment = name.open();
+    let segment = named("bundle");
     let mut builder = segment.bundle(["n"]);
     let a = builder.add(segment.counter("a", ""));
     let b = builder.add(segment.gauge("b", "", GaugeMode::LiveSum));
@@ -192,20 +187,16 @@ fn processes_share_the_label_sets() {
     let name = Name::new("bundle");
     let segment = name.open();
     let http = Http::new(&segment);
-    let children: Vec<_> = (0..4)
-        .map(|_| {
-            fork(|| {
-                let http = Http::new(&name.open());
-                for n in 0..5_000_u64 {
-                    http.serve([&(n % 50).to_string(), "200"], 2);
-                }
-            })
-        })
-        .collect();
+    let children = fork_many(4, |_| {
+        let http = Http::new(&name.open());
+        for n in 0..5_000_u64 {
+            http.serve([&(n % 50).to_string(), "200"], 2);
+        }
+    });
     for n in 0..5_000_u64 {
         http.serve([&(n % 50).to_string(), "200"], 2);
     }
-    children.into_iter().for_each(common::Child::join);
+    join_all(children);
     let now = samples(&page(&segment));
     for n in 0..50 {
         let labels = format!("{{method=\"{n}\",status=\"200\"}}");

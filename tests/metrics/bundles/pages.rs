@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use common::{own, page, samples, Name};
+use common::{named, own, page, samples, Name};
 use shmetrics::{
     Counter, Enum, Format, Gauge, GaugeHistogram, GaugeMode, Histogram, Native, Reader, Segment, StateSet, Summary,
 };
@@ -214,8 +214,7 @@ fn all_members_of_a_large_bundle_are_shown() {
 
 #[test]
 fn a_page_of_some_families_has_some_members() {
-    let name = Name::new("bundle");
-    let segment = name.open();
+    let segment = named("bundle");
     Http::new(&segment).serve(["GET", "200"], 7);
     let page = segment.page(Format::Text).only(["bytes_total"]).render_to_string().unwrap();
     assert_eq!(
@@ -246,8 +245,7 @@ fn segments_of_a_page_have_bundles_and_families_of_one_name() {
 
 #[test]
 fn hot_members_keep_their_values_in_per_cpu_cells() {
-    let name = Name::new("bundle");
-    let segment = name.open();
+    let segment = named("bundle");
     let http = Http::new(&segment);
     let entry = http.bundle.with(["GET", "200"]);
     let (requests, latency, bytes) = (entry.get(http.requests), entry.get(http.latency), entry.get(http.bytes));
@@ -283,8 +281,7 @@ fn hot_members_keep_their_values_in_per_cpu_cells() {
 
 #[test]
 fn each_member_has_exemplars_of_its_own() {
-    let name = Name::new("bundle");
-    let segment = name.open();
+    let segment = named("bundle");
     let http = Http::new(&segment);
     let entry = http.bundle.with(["GET", "200"]);
     entry.get(http.requests).inc_with_exemplar(&[("trace_id", "a")]);
@@ -303,8 +300,7 @@ fn each_member_has_exemplars_of_its_own() {
 fn a_page_has_each_family_once_while_a_bundle_replaces_two() {
     let mut early = 0;
     for pieces in 0..40 {
-        let name = Name::new("bundle");
-        let segment = name.open();
+        let segment = named("bundle");
         for family in ["a", "b", "c"] {
             let family = segment.counter(family, "").labels(["n"]).register().unwrap();
             (0..3).for_each(|n| family.with([&format!("{n}")]).inc());

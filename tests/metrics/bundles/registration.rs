@@ -1,6 +1,6 @@
 //! The registration of bundles, and of families that are in one.
 
-use common::{fork, own, page, samples, Name};
+use common::{fork, named, own, page, samples, Name};
 use shmetrics::{Counter, Error, Gauge, GaugeMode, Histogram, Segment};
 
 use super::{check, Http};
@@ -41,8 +41,7 @@ fn any_process_registers_the_same_bundle() {
 
 #[test]
 fn a_bundle_of_one_is_the_family() {
-    let name = Name::new("bundle");
-    let segment = name.open();
+    let segment = named("bundle");
     let mut builder = segment.bundle(["n"]);
     let only = builder.add(segment.counter("a", ""));
     let bundle = builder.register().unwrap();
@@ -143,8 +142,7 @@ fn a_member_can_be_registered_by_itself() {
 
 #[test]
 fn labels_may_be_named_in_another_order() {
-    let name = Name::new("bundle");
-    let segment = name.open();
+    let segment = named("bundle");
     let http = Http::new(&segment);
     let mut builder = segment.bundle(["status", "method"]);
     builder.add(segment.counter("requests", ""));
@@ -162,8 +160,7 @@ fn labels_may_be_named_in_another_order() {
 
 #[test]
 fn a_bundle_replaces_one_of_other_members() {
-    let name = Name::new("bundle");
-    let segment = name.open();
+    let segment = named("bundle");
     let old = counters(&segment, &["a", "b", "c"]).register().unwrap();
     old.with(["x"]);
     let mut builder = segment.bundle(["n", "m"]);
@@ -232,8 +229,7 @@ fn a_bundle_replaces_no_family_of_a_later_revision() {
 
 #[test]
 fn records_of_a_bundle_serve_the_next_with_the_same_layout() {
-    let name = Name::new("bundle");
-    let segment = name.open();
+    let segment = named("bundle");
     let define = |label: &'static str, replace: bool| {
         let mut builder = segment.bundle([label]);
         let a = builder.add(segment.counter("a", ""));
@@ -262,8 +258,7 @@ fn records_of_a_bundle_serve_the_next_with_the_same_layout() {
 
 #[test]
 fn unregistering_a_member_takes_its_bundle() {
-    let name = Name::new("bundle");
-    let segment = name.open();
+    let segment = named("bundle");
     let http = Http::new(&segment);
     http.serve(["GET", "200"], 1);
     let entry = http.bundle.with(["GET", "200"]);
@@ -278,8 +273,7 @@ fn unregistering_a_member_takes_its_bundle() {
 
 #[test]
 fn a_member_of_another_bundle_counts_nowhere() {
-    let name = Name::new("bundle");
-    let segment = name.open();
+    let segment = named("bundle");
     let http = Http::new(&segment);
     let mut builder = segment.bundle(["n"]);
     let gauge = builder.add(segment.gauge("g", "", GaugeMode::Shared));

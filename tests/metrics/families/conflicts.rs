@@ -1,6 +1,6 @@
 //! A family registered otherwise is refused, and the error tells the difference.
 
-use common::{own, page, Name};
+use common::{named, own, page};
 use shmetrics::{Error, GaugeMode, Segment};
 
 /// Asserts that the registration is refused as a conflict that names both sides.
@@ -15,8 +15,7 @@ fn conflict<T: std::fmt::Debug>(segment: &Segment, result: Result<T, Error>, bot
 
 #[test]
 fn each_difference_is_told() {
-    let name = Name::new("conflict");
-    let s = name.open();
+    let s = named("conflict");
     s.counter("c", "").labels(["a", "b"]).register().unwrap().with(["1", "2"]).inc();
     s.gauge("g_seconds", "", GaugeMode::LiveSum).unit("seconds").register().unwrap();
     s.histogram("h", "").buckets(&[0.1, 1.0]).register().unwrap();
@@ -40,8 +39,7 @@ fn each_difference_is_told() {
 
 #[test]
 fn a_limit_is_no_part_of_what_a_family_is() {
-    let name = Name::new("conflict");
-    let segment = name.open();
+    let segment = named("conflict");
     let first = segment.counter("c", "").max_series(1).labels(["a"]).register().unwrap();
     let second = segment.counter("c", "").max_series(100).labels(["a"]).register().unwrap();
     first.with(["1"]).inc();
@@ -66,8 +64,7 @@ fn families_that_would_share_a_sample_clash() {
         (histogram, "x", histogram, "x_bucket", "x_bucket"),
     ] {
         for ((f, fname), (g, gname)) in [((first, a), (second, b)), ((second, b), (first, a))] {
-            let name = Name::new("clash");
-            let segment = name.open();
+            let segment = named("clash");
             f(&segment, fname).unwrap();
             let base = |n: &str| n.strip_suffix("_total").unwrap_or(n).to_owned();
             conflict(&segment, g(&segment, gname), [shared, &base(fname)]);

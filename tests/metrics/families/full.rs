@@ -1,7 +1,8 @@
 //! Limits and full segments: new label sets share the overflow series, each update is counted once,
 //! and what is there goes on.
 
-use common::{fork, own, page, samples, Child, Gate, Name};
+use common::file::Bytes;
+use common::{fork, fork_many, join_all, named, named_with, own, page, samples, Gate, Name};
 use shmetrics::{Counter, Error, Family, GaugeMode, Segment};
 
 const OVERFLOW: &str = "c_total{shmetrics_overflow=\"true\"}";
@@ -16,8 +17,7 @@ fn counters(segment: &Segment, name: &str, max_series: u64) -> Family<Counter, 1
 
 #[test]
 fn a_familys_limit() {
-    let name = Name::new("limit");
-    let segment = name.open();
+    let segment = named("limit");
     let (limited, free) = (counters(&segment, "c", 10), counters(&segment, "free", 0));
     for _ in 0..2 {
         (0..25).for_each(|n| limited.with([&n.to_string()]).inc());
@@ -29,19 +29,15 @@ fn a_familys_limit() {
     assert_eq!(shown.len(), 10 + 1 + 25, "the other family is not concerned");
     assert_eq!(refused(&segment), 30.0);
     assert_eq!(own(&segment, "shmetrics_series"), 35.0);
-    let families = name.reader().inspect().families;
+    let families = segment.reader().inspect().families;
     assert_eq!([&families[0], &families[1]].map(|f| (f.series, f.overflow_lookups)), [(10, 30), (25, 0)]);
 }
 
 #[test]
 fn a_familys_limit_is_exact_among_racing_processes() {
-    let name = Name::new("limit");
-    let segment = name.open();
+    let segment = named("limit");
     let family = counters(&segment, "c", 100);
-    let crowd: Vec<Child> = (0..16)
-        .map(|p| fork(|| (0..200).for_each(|n| family.with([&((n * 7 + p * 31) % 200).to_string()]).inc())))
-        .collect();
-    crowd.into_iter().for_each(Child::join);
+    join_all(fork_many(16, |p| (0..200).for_each(|n| family.with([&((n * 7 + p * 31) % 200).to_string()]).inc())));
     let shown = samples(&page(&segment));
     assert_eq!(shown.len(), 101);
     assert_eq!(shown.values().sum::<f64>(), 16.0 * 200.0);
@@ -51,8 +47,7 @@ fn a_familys_limit_is_exact_among_racing_processes() {
 
 #[test]
 fn the_segments_limit() {
-    let name = Name::new("limit");
-    let segment = name.options().max_series(20).open().unwrap();
+    let segment = named_with("limit", |options| options.max_series(20));
     let (a, b) = (counters(&segment, "c", 0), counters(&segment, "b", 0));
     (0..15).for_each(|n| a.with([&n.to_string()]).inc());
     (0..15).for_each(|n| b.with([&n.to_string()]).inc());
@@ -70,8 +65,7 @@ const SIZES: [u64; 2] = [512 << 10, 1016 << 10];
 #[test]
 fn a_segment_full_of_counters() {
     for max_size in SIZES {
-        let name = Name::new("full");
-        let segment = name.options().max_size(max_size).open().unwrap();
+        let segment = named_with("full", |options| options.max_size(max_size));
         let family = counters(&segment, "c", 0);
         let held = family.with(["0"]);
         for _ in 0..2 {
@@ -92,8 +86,7 @@ fn a_segment_full_of_counters() {
 
 #[test]
 fn a_segment_full_of_histograms() {
-    let name = Name::new("full");
-    let segment = name.options().max_size(512 << 10).open().unwrap();
+    let segment = named_with("full", |options| options.max_size(512 << 10));
     let family = segment.histogram("h", "").buckets(&[1.0, 2.0]).labels(["n"]).register().unwrap();
     (0..10_000).for_each(|n| family.with([&n.to_string()]).observe(f64::from(n % 4)));
     let shown = samples(&page(&segment));
@@ -106,8 +99,7 @@ fn a_segment_full_of_histograms() {
 
 #[test]
 fn a_segment_full_of_families() {
-    let name = Name::new("full");
-    let segment = name.options().max_size(512 << 10).open().unwrap();
+    let segment = named_with("full", |options| options.max_size(512 << 10));
     let family = |i: u32| segment.counter(&format!("family_{i}"), "One of many.").labels(["n"]).register();
     let mut count = 0;
     let error = loop {
@@ -143,8 +135,7 @@ fn a_segment_full_of_families() {
 
 #[test]
 fn per_process_gauges_in_a_full_segment_all_count() {
-    let name = Name::new("full");
-    let segment = name.options().max_size(512 << 10).open().unwrap();
+    let segment = named_with("full", |options| options.max_size(512 << 10));
     let family = segment.gauge("g", "", GaugeMode::LiveSum).labels(["n"]).register().unwrap();
     (0..3000).for_each(|n| family.with([&n.to_string()]).inc());
     let shown: f64 = samples(&page(&segment)).values().sum();
@@ -165,19 +156,15 @@ fn per_process_gauges_in_a_full_segment_all_count() {
 /// Runs `act` in so many processes, and `check` while all of them live.
 fn workers(count: usize, act: impl Fn(), check: impl FnOnce()) {
     let (done, end) = (Gate::new(), Gate::new());
-    let all: Vec<Child> = (0..count)
-        .map(|_| {
-            fork(|| {
-                act();
-                done.signal();
-                end.wait();
-            })
-        })
-        .collect();
+    let all = fork_many(count, |_| {
+        act();
+        done.signal();
+        end.wait();
+    });
     (0..count).for_each(|_| done.wait());
     check();
     (0..count).for_each(|_| end.signal());
-    all.into_iter().for_each(Child::join);
+    join_all(all);
 }
 
 fn fill(segment: &Segment) {
@@ -240,8 +227,7 @@ fn gauges_of_new_processes_count_in_a_full_segment() {
 /// As many as the segment takes, where they are not too many series.
 #[test]
 fn all_processes_count_in_a_full_segment() {
-    let name = Name::new("full");
-    let segment = name.options().max_size(1 << 20).max_processes(160).open().unwrap();
+    let segment = named_with("full", |options| options.max_size(1 << 20).max_processes(160));
     let gauges: Vec<_> =
         (0..8).map(|i| segment.gauge(&format!("g{i}"), "", GaugeMode::LiveSum).register().unwrap()).collect();
     fill(&segment);
@@ -260,7 +246,6 @@ fn all_processes_count_in_a_full_segment() {
 /// records are used again.
 #[test]
 fn stale_index_words_do_not_fill_a_segment_for_good() {
-    use std::os::unix::fs::FileExt;
     const INDEX_AT: u64 = 96;
     const INDEX_BITS: u64 = 264;
     const INDEX_ENTRIES: u64 = 344;
@@ -270,36 +255,31 @@ fn stale_index_words_do_not_fill_a_segment_for_good() {
     // So many that the index has its largest size.
     (0..3500).for_each(|n| family.with([&format!("{n:06}")]).inc());
     assert_eq!(family.clear(), 3500);
-    let file = std::fs::OpenOptions::new().read(true).write(true).open(name.path()).unwrap();
-    let read = |at: u64| {
-        let mut word = [0; 8];
-        file.read_exact_at(&mut word, at).unwrap();
-        u64::from_ne_bytes(word)
-    };
-    let (index, bits) = (read(INDEX_AT), 13u64);
-    assert_eq!(read(INDEX_BITS), bits << 32 | bits, "size and target");
+    let file = Bytes::of(name.path());
+    let (index, bits) = (file.get(INDEX_AT), 13u64);
+    assert_eq!(file.get(INDEX_BITS), bits << 32 | bits, "size and target");
     let links: Vec<u64> =
-        (0..1u64 << bits).map(|i| read(index + 8 * i) & 0xffff_ffff).filter(|link| *link != 0).take(50).collect();
+        (0..1u64 << bits).map(|i| file.get(index + 8 * i) & 0xffff_ffff).filter(|link| *link != 0).take(50).collect();
     // Words of some records in turn, with tags that no label set has here, at their homes.
     let mut planted = 0u64;
     for i in 0..1u64 << bits {
         let at = index + 8 * i;
-        if read(at) == 0 && i % 8 != 0 {
+        if file.get(at) == 0 && i % 8 != 0 {
             let tag = 0x5500_0000 | i;
             let link = links[i as usize % links.len()];
-            file.write_all_at(&(tag << 32 | link).to_ne_bytes(), at).unwrap();
+            file.put(at, tag << 32 | link);
             planted += 1;
         }
     }
     let full = (1u64 << bits) * 7 / 8;
-    file.write_all_at(&full.to_ne_bytes(), INDEX_ENTRIES).unwrap();
+    file.put(INDEX_ENTRIES, full);
     for round in 0..4 {
         let labels: Vec<String> = (0..500).map(|n| format!("{round}{n:05}")).collect();
         labels.iter().for_each(|label| family.with([label]).inc());
         assert_eq!(refused(&segment), 0.0, "of label sets that come and go, in round {round}");
         assert!(labels.iter().all(|label| family.remove([label])));
     }
-    let left = read(INDEX_ENTRIES);
+    let left = file.get(INDEX_ENTRIES);
     assert!(planted > 3000 && left < full, "{left} entries, of {full}; {planted} of them planted");
     assert_eq!(name.reader().verify(), Vec::<String>::new());
 }
@@ -321,8 +301,7 @@ fn trouble_is_told_once_and_says_what_to_do() {
     .join();
     assert_eq!(segment.next_warning(), None, "another process was told");
 
-    let name = Name::new("trouble");
-    let segment = name.options().max_size(512 << 10).open().unwrap();
+    let segment = named_with("trouble", |options| options.max_size(512 << 10));
     let family = counters(&segment, "c", 0);
     (0..20_000).for_each(|n| family.with([&n.to_string()]).inc());
     let told = segment.next_warning().unwrap();

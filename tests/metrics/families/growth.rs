@@ -1,13 +1,12 @@
 //! The index doubles under load: whatever was found before is found after, once.
 
-use common::{alarm, fork, own, page, samples, Name, Random, Shared};
+use common::{alarm, fork, named_with, own, page, samples, Random, Shared};
 
 const SETS: u64 = 200_000;
 
 #[test]
 fn an_index_that_doubles_loses_nothing_and_shows_nothing_twice() {
-    let name = Name::new("growth");
-    let segment = name.options().max_size(64 << 20).open().unwrap();
+    let segment = named_with("growth", |options| options.max_size(64 << 20));
     let family = segment.counter("c", "").labels(["n"]).register().unwrap();
     // How many each of the two inserters has done; the look-ups, by parity of the label set.
     let told = Shared::new(2);

@@ -1,7 +1,7 @@
 //! Names, labels and buckets that no exposition could carry are refused, and each refusal is
 //! counted.
 
-use common::{own, page, Name};
+use common::{named, own, page};
 use shmetrics::{Error, GaugeMode, Segment};
 
 /// Asserts that all of these registrations are refused, as `kind`, and counted.
@@ -10,8 +10,7 @@ fn refused<'a, T>(
     kind: fn(&Error) -> bool,
     register: impl Fn(&Segment, &'a str) -> Result<T, Error>,
 ) {
-    let name = Name::new("names");
-    let segment = name.open();
+    let segment = named("names");
     let mut count = 0.0;
     for bad in what {
         let error = register(&segment, bad).err().unwrap_or_else(|| panic!("{bad:?} is accepted"));
@@ -21,7 +20,7 @@ fn refused<'a, T>(
     }
     assert!(count > 0.0);
     assert_eq!(page(&segment), "", "nothing was registered");
-    assert_eq!(name.reader().inspect().failed_registrations, count as u64);
+    assert_eq!(segment.reader().inspect().failed_registrations, count as u64);
 }
 
 fn is_name(e: &Error) -> bool {
@@ -73,8 +72,7 @@ fn units_buckets_and_helps() {
 
 #[test]
 fn the_longest_of_everything_is_accepted() {
-    let name = Name::new("longest");
-    let segment = name.open();
+    let segment = named("longest");
     let label_names: [String; 64] = std::array::from_fn(|i| format!("{}{i:02}", "l".repeat(510)));
     let buckets: Vec<f64> = (0..1024).map(f64::from).collect();
     let (metric, help) = ("m".repeat(512), "\\\n".repeat(8 * 1024));

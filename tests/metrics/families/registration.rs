@@ -1,12 +1,11 @@
 //! Registration is idempotent: by any process, at any time, any number of times.
 
-use common::{alarm, fork, own, page, samples, Child, Gate, Name, Random};
+use common::{alarm, fork_many, join_all, named, own, page, samples, Gate, Random};
 use shmetrics::{GaugeMode, Kind, Segment};
 
 #[test]
 fn registering_again_is_finding() {
-    let name = Name::new("again");
-    let segment = name.open();
+    let segment = named("again");
     let used = |s: &Segment| own(s, "shmetrics_segment_used_bytes");
     let register = || {
         segment.counter("c_total", "").register().unwrap().inc();
@@ -27,8 +26,7 @@ fn registering_again_is_finding() {
 
 #[test]
 fn the_first_help_stays() {
-    let name = Name::new("help");
-    let segment = name.open();
+    let segment = named("help");
     for help in ["The first.", "The second.", ""] {
         segment.counter("c", help).register().unwrap();
         segment.counter("bare", if help.is_empty() { "Too late." } else { "" }).register().unwrap();
@@ -44,36 +42,25 @@ fn many_processes_register_the_same_families_at_once() {
     const PROCESSES: usize = 32;
     const FAMILIES: usize = 120;
     for round in 0..5 {
-        let name = Name::new("crowd");
-        let segment = name.open();
+        let segment = named("crowd");
         let go = Gate::new();
-        let crowd: Vec<Child> = (0..PROCESSES)
-            .map(|p| {
-                fork(|| {
-                    alarm(120);
-                    go.wait();
-                    let mut order: Vec<usize> = (0..FAMILIES).collect();
-                    let mut random = Random((round * PROCESSES + p) as u64);
-                    (1..FAMILIES).rev().for_each(|i| order.swap(i, random.below(i as u64 + 1) as usize));
-                    for i in order {
-                        let (family, help) = (format!("family_{i}"), format!("As process {p} has it."));
-                        match i % 3 {
-                            0 => segment.counter(&family, &help).register().unwrap().inc(),
-                            1 => segment
-                                .histogram(&family, &help)
-                                .labels(["l"])
-                                .register()
-                                .unwrap()
-                                .with(["v"])
-                                .observe(1.0),
-                            _ => segment.gauge(&family, &help, GaugeMode::Sum).register().unwrap().inc(),
-                        }
-                    }
-                })
-            })
-            .collect();
+        let crowd = fork_many(PROCESSES, |p| {
+            alarm(120);
+            go.wait();
+            let mut order: Vec<usize> = (0..FAMILIES).collect();
+            let mut random = Random((round * PROCESSES + p) as u64);
+            (1..FAMILIES).rev().for_each(|i| order.swap(i, random.below(i as u64 + 1) as usize));
+            for i in order {
+                let (family, help) = (format!("family_{i}"), format!("As process {p} has it."));
+                match i % 3 {
+                    0 => segment.counter(&family, &help).register().unwrap().inc(),
+                    1 => segment.histogram(&family, &help).labels(["l"]).register().unwrap().with(["v"]).observe(1.0),
+                    _ => segment.gauge(&family, &help, GaugeMode::Sum).register().unwrap().inc(),
+                }
+            }
+        });
         crowd.iter().for_each(|_| go.signal());
-        crowd.into_iter().for_each(Child::join);
+        join_all(crowd);
         let page = page(&segment);
         let s = samples(&page);
         for i in 0..FAMILIES {
@@ -90,35 +77,30 @@ fn many_processes_register_the_same_families_at_once() {
         assert_eq!(page.matches("# HELP ").count(), FAMILIES);
         assert_eq!(own(&segment, "shmetrics_series"), FAMILIES as f64);
         assert_eq!(own(&segment, "shmetrics_registrations_failed_total"), 0.0);
-        assert_eq!(name.reader().inspect().families.len(), FAMILIES);
+        assert_eq!(segment.reader().inspect().families.len(), FAMILIES);
     }
 }
 
 #[test]
 fn of_racing_definitions_one_wins_and_the_others_are_told() {
     for round in 0..50 {
-        let name = Name::new("duel");
-        let segment = name.open();
+        let segment = named("duel");
         let (go, won) = (Gate::new(), common::Shared::new(2));
-        let duel: Vec<Child> = (0..8)
-            .map(|p| {
-                fork(|| {
-                    alarm(60);
-                    go.wait();
-                    let done = if p % 2 == 0 {
-                        segment.counter("x", "").register().map(|c| c.inc())
-                    } else {
-                        segment.gauge("x_total", "", GaugeMode::Shared).register().map(|g| g.inc())
-                    };
-                    match done {
-                        Ok(()) => won.add(p % 2, 1),
-                        Err(e) => assert!(matches!(e, shmetrics::Error::Conflict(_)), "{e:?}"),
-                    }
-                })
-            })
-            .collect();
+        let duel = fork_many(8, |p| {
+            alarm(60);
+            go.wait();
+            let done = if p % 2 == 0 {
+                segment.counter("x", "").register().map(|c| c.inc())
+            } else {
+                segment.gauge("x_total", "", GaugeMode::Shared).register().map(|g| g.inc())
+            };
+            match done {
+                Ok(()) => won.add(p % 2, 1),
+                Err(e) => assert!(matches!(e, shmetrics::Error::Conflict(_)), "{e:?}"),
+            }
+        });
         duel.iter().for_each(|_| go.signal());
-        duel.into_iter().for_each(Child::join);
+        join_all(duel);
         // Both expose x_total: one kind is there, with all its processes.
         assert_eq!((won.get(0).max(won.get(1)), won.get(0).min(won.get(1))), (4, 0), "round {round}");
         assert_eq!(samples(&page(&segment))["x_total"], 4.0);
@@ -128,14 +110,13 @@ fn of_racing_definitions_one_wins_and_the_others_are_told() {
 
 #[test]
 fn what_was_registered_can_be_inspected() {
-    let name = Name::new("inspect");
-    let segment = name.open();
+    let segment = named("inspect");
     let builder = segment.histogram("h_seconds", "How long.").unit("seconds").buckets(&[0.5, 1e6]).max_series(7);
     let h = builder.labels(["a", "b"]).register().unwrap();
     h.with(["1", "2"]).observe(0.1);
     h.with(["1", "3"]).observe(0.1);
     segment.gauge("g", "", GaugeMode::LiveMax).register().unwrap();
-    let families = name.reader().inspect().families;
+    let families = segment.reader().inspect().families;
     let (h, g) = (&families[0], &families[1]);
     assert_eq!((h.name.as_str(), h.kind, h.mode, h.help.as_str()), ("h_seconds", Kind::Histogram, None, "How long."));
     assert_eq!((h.unit.as_str(), h.series, h.max_series, h.overflow_lookups), ("seconds", 2, 7, 0));

@@ -1,6 +1,6 @@
 //! Label values of all kinds, and update values of all kinds.
 
-use common::{own, page, samples, Name, Random};
+use common::{named, own, page, samples, Random};
 use shmetrics::{GaugeMode, Segment};
 
 const OVERFLOW: &str = "c_total{shmetrics_overflow=\"true\"}";
@@ -20,8 +20,7 @@ fn unescaped(value: &str) -> String {
 
 #[test]
 fn any_text_is_a_label_value_of_its_own() {
-    let name = Name::new("values");
-    let segment = name.open();
+    let segment = named("values");
     let family = segment.counter("c", "").labels(["v"]).register().unwrap();
     let long = "x".repeat(60 * 1024);
     let mut values: Vec<String> = [
@@ -78,8 +77,7 @@ fn any_text_is_a_label_value_of_its_own() {
 
 #[test]
 fn values_are_kept_apart_by_their_place() {
-    let name = Name::new("values");
-    let segment = name.open();
+    let segment = named("values");
     let family = segment.counter("c", "").labels(["a", "b"]).register().unwrap();
     let pairs =
         [["ab", "c"], ["a", "bc"], ["", "abc"], ["abc", ""], ["c", "ab"], ["a\",b=\"b", "c"], ["a", "b\",b=\"c"]];
@@ -96,8 +94,7 @@ fn values_are_kept_apart_by_their_place() {
 
 #[test]
 fn texts_beyond_64_kib_go_to_the_overflow_series() {
-    let name = Name::new("values");
-    let segment = name.open();
+    let segment = named("values");
     let family = segment.counter("c", "").labels(["v"]).register().unwrap();
     // The text is v="…".
     let fits = "x".repeat(65_535 - 4);
@@ -115,8 +112,7 @@ fn texts_beyond_64_kib_go_to_the_overflow_series() {
 
 #[test]
 fn the_same_values_in_different_families_are_different_series() {
-    let name = Name::new("values");
-    let segment = name.open();
+    let segment = named("values");
     for i in 0..50u64 {
         let family = segment.counter(&format!("c{i}"), "").labels(["v"]).register().unwrap();
         (0..20).for_each(|v| family.with([&v.to_string()]).inc_by(i));
@@ -132,8 +128,7 @@ fn rejected(segment: &Segment) -> f64 {
 
 #[test]
 fn what_each_call_does_with_odd_numbers() {
-    let name = Name::new("numbers");
-    let segment = name.open();
+    let segment = named("numbers");
     let counter = segment.counter("c", "").register().unwrap();
     counter.add(1.5);
     counter.add(0.0);

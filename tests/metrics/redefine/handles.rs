@@ -1,7 +1,7 @@
 //! What becomes of the handles to an old definition: their updates count nowhere, and each is
 //! counted as stale.
 
-use common::{own, page, samples, Name};
+use common::{named, own, page, samples, Name};
 use shmetrics::{Error, GaugeMode, Metric, Native, Segment};
 
 fn stale(segment: &Segment) -> f64 {
@@ -11,8 +11,7 @@ fn stale(segment: &Segment) -> f64 {
 /// Registers, updates a hundred times, replaces by a gauge called the same, and updates by the old
 /// handle seven times.
 fn replaced<M: Metric>(what: &str, made: impl Fn(&Segment) -> M, update: impl Fn(&M), read: impl Fn(&M) -> f64) {
-    let name = Name::new("redefine");
-    let segment = name.open();
+    let segment = named("redefine");
     let other = segment.counter("other", "").register().unwrap();
     other.inc_by(3);
     let old = made(&segment);
@@ -30,7 +29,7 @@ fn replaced<M: Metric>(what: &str, made: impl Fn(&Segment) -> M, update: impl Fn
     let expected = "# TYPE other_total counter\nother_total 3\n\
                     # HELP m New.\n# TYPE m untyped\nm{l=\"1\",and=\"2\",more=\"3\"} 4\n";
     assert_eq!(page(&segment), expected, "{what}");
-    assert_eq!(name.reader().verify(), Vec::<String>::new(), "{what}");
+    assert_eq!(segment.reader().verify(), Vec::<String>::new(), "{what}");
 }
 
 #[test]
@@ -70,8 +69,7 @@ fn updates_by_them_are_counted_as_stale_and_nowhere_else() {
 
 #[test]
 fn what_was_observed_cannot_be_taken_back() {
-    let name = Name::new("redefine");
-    let segment = name.open();
+    let segment = named("redefine");
     let old = segment.gauge_histogram("m", "").register().unwrap();
     old.observe(1.0);
     assert!(segment.unregister("m").unwrap());
@@ -81,8 +79,7 @@ fn what_was_observed_cannot_be_taken_back() {
 
 #[test]
 fn an_overflow_series_goes_with_its_family() {
-    let name = Name::new("redefine");
-    let segment = name.open();
+    let segment = named("redefine");
     let family = segment.counter("m", "").max_series(1).labels(["l"]).register().unwrap();
     family.with(["1"]).inc();
     let over = family.with(["2"]);
@@ -96,8 +93,7 @@ fn an_overflow_series_goes_with_its_family() {
 
 #[test]
 fn family_handles_of_the_old_definition_lead_nowhere() {
-    let name = Name::new("redefine");
-    let segment = name.open();
+    let segment = named("redefine");
     let old = segment.counter("m", "").labels(["l"]).register().unwrap();
     old.with(["1"]).inc();
     let names = ["l"];
@@ -115,7 +111,7 @@ fn family_handles_of_the_old_definition_lead_nowhere() {
     assert_eq!(samples(&page(&segment)).into_iter().collect::<Vec<_>>(), [("m_total{k=\"1\"}".to_owned(), 5.0)]);
     assert_eq!(own(&segment, "shmetrics_series"), 1.0);
     assert_eq!(own(&segment, "shmetrics_overflow_lookups_total"), 0.0);
-    assert_eq!(name.reader().verify(), Vec::<String>::new());
+    assert_eq!(segment.reader().verify(), Vec::<String>::new());
 }
 
 #[test]
@@ -150,8 +146,7 @@ fn unregistered_families_are_gone_and_their_name_is_free() {
 
 #[test]
 fn each_part_of_a_definition_may_change_and_limits_change_in_place() {
-    let name = Name::new("redefine");
-    let segment = name.open();
+    let segment = named("redefine");
     let count = |n: u64| {
         let family = segment.counter("m", "").labels(["l"]).register().unwrap();
         family.with(["1"]).inc_by(n);
@@ -184,5 +179,5 @@ fn each_part_of_a_definition_may_change_and_limits_change_in_place() {
         assert_eq!(page(&segment).matches("h_bucket").count(), buckets.len() + 1);
         assert_eq!(samples(&page(&segment))["h_count"], 1.0);
     }
-    assert_eq!(name.reader().verify(), Vec::<String>::new());
+    assert_eq!(segment.reader().verify(), Vec::<String>::new());
 }

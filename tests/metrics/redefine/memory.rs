@@ -1,6 +1,6 @@
 //! What redefinitions cost: the record of the family, and no series.
 
-use common::{own, page, samples, Name};
+use common::{named, named_with, own, page, samples};
 use shmetrics::{Error, GaugeMode, Segment};
 
 fn used(segment: &Segment) -> f64 {
@@ -19,8 +19,7 @@ fn fill(segment: &Segment, labels: &[&str]) {
 
 #[test]
 fn the_series_of_a_replaced_family_serve_its_successor_at_once() {
-    let name = Name::new("redefine");
-    let segment = name.open();
+    let segment = named("redefine");
     fill(&segment, &["a"]);
     let before = used(&segment);
     fill(&segment, &["b"]);
@@ -31,8 +30,7 @@ fn the_series_of_a_replaced_family_serve_its_successor_at_once() {
 
 #[test]
 fn a_thousand_alternations_cost_a_record_each() {
-    let name = Name::new("redefine");
-    let segment = name.open();
+    let segment = named("redefine");
     let gauge = segment.gauge("stays", "", GaugeMode::Shared).register().unwrap();
     gauge.set(5.0);
     let round = |i: usize| {
@@ -52,13 +50,12 @@ fn a_thousand_alternations_cost_a_record_each() {
     assert!(each <= 640.0, "{each} bytes for each redefinition");
     assert_eq!(samples(&page(&segment))["stays"], 5.0);
     assert_eq!(own(&segment, "shmetrics_series"), 21.0);
-    assert_eq!(name.reader().verify(), Vec::<String>::new());
+    assert_eq!(segment.reader().verify(), Vec::<String>::new());
 }
 
 #[test]
 fn in_a_full_segment_the_old_definition_stays() {
-    let name = Name::new("redefine");
-    let segment = name.options().max_size(1 << 19).open().unwrap();
+    let segment = named_with("redefine", |options| options.max_size(1 << 19));
     let family = segment.counter("m", "").labels(["a"]).register().unwrap();
     family.with(["0"]).inc();
     let help = "x".repeat(4000);

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
-use common::{fork, own, page, samples, Name};
+use common::{fork, fork_many, named, own, page, samples, Name};
 use shmetrics::{Format, GaugeMode, Segment};
 
 const DEFINITIONS: usize = 5;
@@ -40,8 +40,7 @@ fn look(text: &str, last: &mut f64) {
 
 #[test]
 fn no_page_has_a_name_twice_and_none_misses_it() {
-    let name = Name::new("redefine");
-    let segment = name.open();
+    let segment = named("redefine");
     segment.gauge("before", "", GaugeMode::Shared).register().unwrap().set(7.0);
     define(&segment, 0);
     segment.gauge("after", "", GaugeMode::Shared).register().unwrap().set(8.0);
@@ -54,7 +53,7 @@ fn no_page_has_a_name_twice_and_none_misses_it() {
             while !stop.load(Relaxed) {
                 look(&page(&segment), &mut last);
                 // Page by page in small pieces, so that much happens in between.
-                let reader = name.reader();
+                let reader = segment.reader();
                 let (mut cursor, mut whole, mut piece) = (reader.page(Format::Text).cursor(), Vec::new(), [0; 64]);
                 loop {
                     match cursor.read(&mut piece).unwrap() {
@@ -78,7 +77,7 @@ fn no_page_has_a_name_twice_and_none_misses_it() {
         worker.join().unwrap();
         reader.join().unwrap();
     });
-    assert_eq!(name.reader().verify(), Vec::<String>::new());
+    assert_eq!(segment.reader().verify(), Vec::<String>::new());
     assert_eq!(own(&segment, "shmetrics_corrupt_records"), 0.0);
 }
 
@@ -94,8 +93,7 @@ fn workers_of_two_revisions_count_side_by_side() {
             update(&format!("{}", (n + i) % 50));
         }
     };
-    let workers: Vec<_> =
-        (0..3).map(|i| fork(|| work(i, steady.with([&i.to_string()]), &|value| before.with([value]).inc()))).collect();
+    let workers = fork_many(3, |i| work(i, steady.with([&i.to_string()]), &|value| before.with([value]).inc()));
     let new = name.options().separate_mapping(true).open().unwrap();
     let family = new.counter("m", "").labels(["a", "b"]).replace().register().unwrap();
     let more: Vec<_> = (3..6)

@@ -1,6 +1,6 @@
 //! What removing a label set means, for each kind of metric.
 
-use common::{fork, own, page, samples, Gate, Name};
+use common::{fork, named, named_with, own, page, samples, Gate};
 use shmetrics::{Counter, Family, GaugeMode, Metric, Segment};
 
 fn counters(segment: &Segment) -> Family<Counter, 2> {
@@ -9,8 +9,7 @@ fn counters(segment: &Segment) -> Family<Counter, 2> {
 
 #[test]
 fn a_removed_series_is_gone_and_a_new_one_starts_from_nothing() {
-    let name = Name::new("removal");
-    let segment = name.open();
+    let segment = named("removal");
     let family = counters(&segment);
     let (kept, gone) = (family.with(["kept", ""]), family.with(["gone", "x\"\n"]));
     kept.inc_by(3);
@@ -26,13 +25,12 @@ fn a_removed_series_is_gone_and_a_new_one_starts_from_nothing() {
     family.with(["gone", "x\"\n"]).inc();
     assert_eq!(samples(&page(&segment))["c_total{a=\"gone\",b=\"x\\\"\\n\"}"], 1.0);
     assert_eq!(own(&segment, "shmetrics_series"), 2.0);
-    assert_eq!(name.reader().inspect().families[0].series, 2);
+    assert_eq!(segment.reader().inspect().families[0].series, 2);
 }
 
 #[test]
 fn an_old_handle_counts_nowhere() {
-    let name = Name::new("removal");
-    let segment = name.open();
+    let segment = named("removal");
     let family = counters(&segment);
     let old = family.with(["old", ""]);
     old.inc_by(5);
@@ -52,8 +50,7 @@ fn an_old_handle_counts_nowhere() {
 
 #[test]
 fn other_processes_see_it_at_once() {
-    let name = Name::new("removal");
-    let segment = name.open();
+    let segment = named("removal");
     let family = counters(&segment);
     let old = family.with(["x", ""]);
     let (made, removed) = (Gate::new(), Gate::new());
@@ -77,8 +74,7 @@ fn other_processes_see_it_at_once() {
 
 #[test]
 fn histograms() {
-    let name = Name::new("removal");
-    let segment = name.open();
+    let segment = named("removal");
     let family = segment.histogram("h", "").buckets(&[1.0, 2.0]).labels(["n"]).register().unwrap();
     let old = family.with(["1"]);
     (0..30).for_each(|i| old.observe(f64::from(i % 3) + 0.5));
@@ -98,8 +94,7 @@ fn histograms() {
 fn gauges_of_every_mode() {
     use GaugeMode::{All, LiveAll, LiveMax, LiveMin, LiveMostRecent, LiveSum, Max, Min, MostRecent, Shared, Sum};
     for mode in [Shared, All, LiveAll, Sum, LiveSum, Min, LiveMin, Max, LiveMax, MostRecent, LiveMostRecent] {
-        let name = Name::new("removal");
-        let segment = name.open();
+        let segment = named("removal");
         let family = segment.gauge("g", "", mode).labels(["n"]).register().unwrap();
         for round in 0..200 {
             let (key, value) = (round.to_string(), f64::from(round) - 100.0);
@@ -129,8 +124,7 @@ fn gauges_of_every_mode() {
 
 #[test]
 fn a_family_is_cleared() {
-    let name = Name::new("removal");
-    let segment = name.open();
+    let segment = named("removal");
     let (family, other) = (counters(&segment), segment.counter("d", "").labels(["n"]).register().unwrap());
     other.with(["1"]).inc();
     let held: Vec<Counter> = (0..500).map(|i| family.with([&i.to_string(), ""])).collect();
@@ -146,8 +140,7 @@ fn a_family_is_cleared() {
 
 #[test]
 fn a_limit_counts_what_is_there() {
-    let name = Name::new("removal");
-    let segment = name.open();
+    let segment = named("removal");
     let family = segment.counter("c", "").max_series(10).labels(["n"]).register().unwrap();
     for n in 0..100 {
         family.with([&n.to_string()]).inc();
@@ -160,8 +153,7 @@ fn a_limit_counts_what_is_there() {
 
 #[test]
 fn a_full_segment_has_room_again() {
-    let name = Name::new("removal");
-    let segment = name.options().max_size(512 << 10).open().unwrap();
+    let segment = named_with("removal", |options| options.max_size(512 << 10));
     let family = counters(&segment);
     let mut n = 0;
     while own(&segment, "shmetrics_overflow_lookups_total") == 0.0 {
@@ -179,8 +171,7 @@ fn a_full_segment_has_room_again() {
 
 #[test]
 fn label_texts_of_all_lengths_take_turns() {
-    let name = Name::new("removal");
-    let segment = name.open();
+    let segment = named("removal");
     let family = segment.counter("c", "").labels(["n"]).register().unwrap();
     for round in 0..3 {
         for len in (0..400).chain([1000, 5000, 65_000]) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::{fork, own, page, pause, samples, until, Name};
+use common::{fork, named, own, page, pause, samples, until};
 use shmetrics::{GaugeMode, Metric, Segment};
 
 const TIME: Duration = Duration::from_secs(1);
@@ -15,8 +15,7 @@ fn look_until(segment: &Segment, shown: usize) {
 
 #[test]
 fn an_idle_series_goes_and_comes_back_as_it_was() {
-    let name = Name::new("expiry");
-    let segment = name.open();
+    let segment = named("expiry");
     let family = segment.counter("c", "").labels(["n"]).expire_after(TIME).register().unwrap();
     let never = segment.counter("d", "").labels(["n"]).register().unwrap();
     never.with(["1"]).inc();
@@ -42,8 +41,7 @@ fn an_idle_series_goes_and_comes_back_as_it_was() {
 
 #[test]
 fn what_is_updated_stays() {
-    let name = Name::new("expiry");
-    let segment = name.open();
+    let segment = named("expiry");
     let gauges = segment.gauge("g", "", GaugeMode::Shared).labels(["n"]).expire_after(TIME).register().unwrap();
     let live = segment.gauge("l", "", GaugeMode::LiveSum).labels(["n"]).expire_after(TIME).register().unwrap();
     let histograms = segment.histogram("h", "").labels(["n"]).buckets(&[1.0]).expire_after(TIME).register().unwrap();
@@ -69,8 +67,7 @@ fn what_is_updated_stays() {
 
 #[test]
 fn the_time_is_part_of_the_family() {
-    let name = Name::new("expiry");
-    let segment = name.open();
+    let segment = named("expiry");
     segment.counter("c", "").labels(["n"]).expire_after(Duration::from_millis(1500)).register().unwrap();
     let error = segment.counter("c", "").labels(["n"]).register().unwrap_err().to_string();
     assert!(error.contains("expire after 2 s, not never"), "{error}");

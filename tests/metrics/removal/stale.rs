@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use common::{fork, own, page, Name};
+use common::{fork, named, own, page};
 use shmetrics::{Family, GaugeMode, Metric, Native, Options, Segment};
 
 const STALE: &str = "shmetrics_stale_updates_total";
@@ -81,8 +81,7 @@ fn of_counters() {
 /// An integer that is about to spill counts an update once.
 #[test]
 fn of_a_full_counter() {
-    let name = Name::new("stale");
-    let segment = name.open();
+    let segment = named("stale");
     let family = segment.counter("a", "").labels(["n"]).register().unwrap();
     let old = family.with(["old"]);
     old.inc_by((1 << 43) - 1);
