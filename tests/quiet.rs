@@ -1,6 +1,7 @@
 //! Updates allocate nothing and leave `errno` unchanged, even updates that ask the system for
 //! memory.
 
+use common::anonymous;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -138,7 +139,7 @@ fn all_updates(segment: Segment) {
 
 #[test]
 fn updates_allocate_nothing_and_keep_errno() {
-    all_updates(Options::new().anonymous().open().unwrap());
+    all_updates(anonymous());
     let name = common::Name::new("quiet");
     all_updates(name.options().rseq(false).open().unwrap());
 }

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use common::{fork, fork_many, named, own, samples, until, Directory, Gate, Name};
+use common::{anonymous, fork, fork_many, named, own, samples, until, Directory, Gate, Name};
 use shmetrics::{Exposition, Format, GaugeMode, Options, Reader, Segment};
 
 fn sample(reader: &Reader, name: &str) -> Option<f64> {
@@ -96,7 +96,7 @@ fn a_process_is_one_however_often_it_opens_the_segment() {
     let _again = name.open();
     let _apart = name.options().separate_mapping(true).open().unwrap();
     assert_eq!(own(&segment, ATTACHED), 1.0);
-    let anonymous = Options::new().anonymous().open().unwrap();
+    let anonymous = anonymous();
     assert_eq!(own(&anonymous, ATTACHED), 1.0);
     let (ready, stay) = (Gate::new(), Gate::new());
     let child = fork(|| {
@@ -184,7 +184,7 @@ fn a_process_learns_that_its_segment_was_removed() {
     std::fs::create_dir(&directory.0).unwrap();
     let _third = Segment::open(&name).unwrap();
     assert_eq!((second.is_current(), own(&second, CURRENT)), (false, 0.0));
-    let anonymous = Options::new().anonymous().open().unwrap();
+    let anonymous = anonymous();
     assert!(anonymous.is_current() && sample(&anonymous.reader(), CURRENT).is_none());
 }
 

@@ -17,7 +17,6 @@ pub mod reader;
 pub mod sequence;
 mod slate;
 pub mod sparse;
-mod status;
 pub mod vary;
 mod wrong;
 

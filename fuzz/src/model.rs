@@ -3,8 +3,8 @@
 
 use crate::native::{Native, Pairs};
 use crate::page;
-use crate::status::{INVALID_ARGUMENT, INVALID_NAME, NULL_ARGUMENT};
 use crate::wrong::wrong;
+use common::c::{INVALID_ARGUMENT, INVALID_NAME, NULL_ARGUMENT};
 
 mod bundle;
 mod expected;
@@ -202,6 +202,24 @@ impl Faults {
 }
 
 impl Spec {
+    /// Without help, unit, labels, states and limits.
+    pub(crate) fn plain(kind: Kind, name: Text) -> Self {
+        let nothing = || Some(Vec::new());
+        Spec {
+            kind,
+            name,
+            help: nothing(),
+            unit: nothing(),
+            labels: Some(Vec::new()),
+            buckets: None,
+            native: Native::NONE,
+            states: Vec::new(),
+            limit: 0,
+            expire: 0,
+            replace: false,
+        }
+    }
+
     /// The family it asks for, as far as it can be read, and what is wrong with it.
     pub(crate) fn read(&self) -> (Family, Faults) {
         let mut faults = Faults::default();

@@ -9,7 +9,6 @@ use shmetrics::{Builder, Counter, Error, Escaping, Exposition, Format, Gauge, Ga
 use crate::ffi::{self, Handle};
 use crate::input::Input;
 use crate::model::{Kind, Segment, Spec, Text, Update};
-use crate::native::Native;
 use crate::page;
 use crate::slate::Slate;
 use crate::wrong::wrong;
@@ -149,19 +148,7 @@ fn spec(input: &mut Input<'_>) -> Spec {
             Some((0..[4, 30, 70, 1023, 1024, 1025, 1026][input.below(7)]).map(|i| from + by * f64::from(i)).collect())
         }
     };
-    Spec {
-        kind,
-        name,
-        help,
-        unit,
-        labels: Some(labels),
-        buckets,
-        native: Native::NONE,
-        states: Vec::new(),
-        limit: 0,
-        expire: 0,
-        replace: false,
-    }
+    Spec { help, unit, labels: Some(labels), buckets, ..Spec::plain(kind, name) }
 }
 
 fn update(kind: Kind, v: f64) -> Update {
@@ -185,7 +172,7 @@ fn through_c(segment: Handle, spec: &Spec, values: &[Vec<Vec<u8>>], v: f64, mode
     };
     assert_eq!(status, ffi::OK, "{} {spec:?}", ffi::last_error());
     for values in values {
-        let strings: Vec<ffi::Str> = values.iter().map(|v| ffi::Str::new(v)).collect();
+        let strings: Vec<ffi::Str> = values.iter().map(ffi::Str::new).collect();
         let at = model.with(expected, Some(values)).expect("the right number");
         model.update(at, update(spec.kind, v));
         let (p, n) = (strings.as_ptr(), strings.len());

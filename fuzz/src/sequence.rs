@@ -550,7 +550,7 @@ fn format_cursor(cursor: Handle, format: u32, created: bool) {
 }
 
 fn strings(values: &[Text]) -> Vec<Str> {
-    values.iter().map(|v| v.as_ref().map_or(Str::null(5), |v| Str::new(v))).collect()
+    values.iter().map(|v| v.as_ref().map_or(Str::null(5), Str::new)).collect()
 }
 
 /// A NULL value is the empty string.
@@ -613,9 +613,7 @@ fn spec(input: &mut Input<'_>) -> Spec {
     let unit = Some(input.pick(&["", "", "", "", "", "seconds", "a"]).into());
     let labels = labels(input);
     let native = Native::of(name.as_deref());
-    let (buckets, states) = (None, Vec::new());
-    let mut spec =
-        Spec { kind, name, help, unit, labels, buckets, native, states, limit: 0, expire: 0, replace: false };
+    let mut spec = Spec { help, unit, labels, native, ..Spec::plain(kind, name) };
     spec_of_kind(kind, &mut spec, input);
     spec.limit = [0, 0, 0, 1, 2, 5][input.below(6)];
     spec.expire = [0, 0, 0, 0, 100_000, u32::MAX][input.below(6)];

@@ -2,7 +2,15 @@
 
 /// From now on these system calls (`libc::SYS_...`) fail with `errno`, as under a container's
 /// seccomp profile.
+///
+/// # Panics
+/// If the kernel refuses.
 pub fn deny(calls: &[libc::c_long], errno: i32) {
+    try_deny(calls, errno).expect("a filter");
+}
+
+/// As [`deny`], or the kernel's refusal.
+pub fn try_deny(calls: &[libc::c_long], errno: i32) -> std::io::Result<()> {
     let step = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt, jf, k };
     let (load, equal, answer) = (
         libc::BPF_LD | libc::BPF_W | libc::BPF_ABS,
@@ -18,10 +26,13 @@ pub fn deny(calls: &[libc::c_long], errno: i32) {
     let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
     // SAFETY: plain calls; the program is as long as it says.
     unsafe {
-        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0, "prctl: {}", std::io::Error::last_os_error());
-        let set = libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter, 0, 0);
-        assert_eq!(set, 0, "prctl: {}", std::io::Error::last_os_error());
+        if libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
+            || libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter, 0, 0) != 0
+        {
+            return Err(std::io::Error::last_os_error());
+        }
     }
+    Ok(())
 }
 
 /// The system calls that open a file by its path.

@@ -52,6 +52,11 @@ impl Drop for Name {
     }
 }
 
+/// A segment without a name, for this process and its children.
+pub fn anonymous() -> Segment {
+    Options::new().anonymous().open().unwrap()
+}
+
 /// An open segment with a name of its own, whose file is removed at the end.
 pub struct Named(Segment, Name);
 

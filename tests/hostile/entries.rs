@@ -1,8 +1,6 @@
 //! The calls of C for bundles, in memory that another process has damaged: entries that are held,
 //! new ones, and handles of their members. Every call comes back, and writes its results only.
 
-use std::ptr::null;
-
 use crate::fields::mutants;
 use crate::trial::{while_open, Mutant};
 use common::c::{self, *};
@@ -99,7 +97,7 @@ fn entries_come_back_from_every_call() {
     while_open("entered", &victim, &mutants, |name, damage| {
         let bundle = bundle(name);
         let with = |path: &str| {
-            let (value, mut entry) = (Str::new(path), Three([null(); 3]));
+            let (value, mut entry) = (Str::new(path), Three::ZERO);
             // SAFETY: a bundle that the library gave, a string, and room for the entry.
             unsafe {
                 shmetrics_bundle_with_p(&raw const bundle, &raw const value, 1, &raw mut entry);

@@ -1,7 +1,7 @@
 //! Tests of the API for bindings of other languages: label names known at run time, counters that
 //! are taken back, one process that acts as several, and removal of unused segments.
 
-use common::{fork, named, page, samples, Name};
+use common::{anonymous, fork, named, page, samples, Name};
 use shmetrics::{GaugeMode, Metric, Segment};
 
 #[test]
@@ -117,7 +117,7 @@ fn options_of_dynamic_bundles() {
     assert!(changed.replace().register().is_ok());
     assert!(!page(&segment).contains("d_total"), "the old bundle is off the page as a whole");
 
-    let elsewhere = shmetrics::Options::new().anonymous().open().unwrap();
+    let elsewhere = anonymous();
     let mut mixed = segment.dynamic_bundle(&["a"]);
     let _ = mixed.add(elsewhere.counter("e", ""));
     assert!(mixed.register().unwrap_err().to_string().contains("another segment"));

@@ -1,6 +1,7 @@
 //! Tests of exemplars: the formats that show them, the time that they stay, and that no exemplar
 //! mixes two exemplars.
 
+use common::anonymous;
 use std::time::{Duration, Instant};
 
 use shmetrics::{Exposition, Format, Options, Segment};
@@ -22,7 +23,7 @@ fn now() -> f64 {
 
 #[test]
 fn item_60_only_where_the_format_has_them() {
-    let s = Options::new().anonymous().open().unwrap();
+    let s = anonymous();
     let counter = s.counter("a", "").register().unwrap();
     counter.inc_with_exemplar(&[("trace_id", "4bf92f3577b34da6")]);
     let histogram = s.histogram("b", "").buckets(&[1.0, 2.0]).labels(["x"]).register().unwrap().with(["1"]);
@@ -50,7 +51,7 @@ fn item_60_only_where_the_format_has_them() {
 
 #[test]
 fn item_63_an_exemplar_stays_as_it_is_until_there_is_another() {
-    let s = Options::new().anonymous().open().unwrap();
+    let s = anonymous();
     let seldom = s.counter("a", "").exemplar_interval(Duration::from_secs(3600)).register().unwrap();
     let often = s.counter("b", "").exemplar_interval(Duration::ZERO).register().unwrap();
     let show = || lines(&s, Format::OpenMetrics, " # {");
@@ -68,7 +69,7 @@ fn item_63_an_exemplar_stays_as_it_is_until_there_is_another() {
 
 #[test]
 fn item_65_what_no_page_could_have_is_left_out_and_counted() {
-    let s = Options::new().anonymous().open().unwrap();
+    let s = anonymous();
     let counter = s.counter("a", "").register().unwrap();
     counter.inc_with_exemplar(&[("no\nname", "x")]);
     counter.inc_with_exemplar(&[("a", "x"), ("a", "y")]);
@@ -80,7 +81,7 @@ fn item_65_what_no_page_could_have_is_left_out_and_counted() {
 
 #[test]
 fn a_removed_series_takes_its_exemplars_with_it() {
-    let s = Options::new().anonymous().open().unwrap();
+    let s = anonymous();
     let family = s.counter("a", "").labels(["x"]).exemplar_interval(Duration::ZERO).register().unwrap();
     let old = family.with(["1"]);
     old.inc_with_exemplar(&[("n", "1")]);

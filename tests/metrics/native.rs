@@ -2,12 +2,8 @@
 
 use std::time::Duration;
 
-use common::{join_all, named, Name};
+use common::{anonymous, join_all, named, Name};
 use shmetrics::{Format, GaugeMode, Metric, Native, Options, Reader, Segment};
-
-fn segment() -> Segment {
-    Options::new().anonymous().open().unwrap()
-}
 
 /// The line of OpenMetrics 2.0.0 that begins so, up to where the series began.
 fn line(segment: &Segment, begins: &str) -> String {
@@ -45,7 +41,7 @@ fn agrees(line: &str) {
 
 #[test]
 fn item_53_every_number_has_its_bucket() {
-    let s = segment();
+    let s = anonymous();
     let h = s.histogram("a", "").native(Native::schema(3).zero_threshold(0.0)).register().unwrap();
     for v in [0.0, -0.0, 5e-324, 1.0, 1.01, 2.0, -2.0, f64::MAX, f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
         h.observe(v);
@@ -63,7 +59,7 @@ fn item_53_every_number_has_its_bucket() {
 
 #[test]
 fn item_54_bounds_belong_to_the_lower_bucket() {
-    let s = segment();
+    let s = anonymous();
     let h = s.histogram("a", "").native(Native::schema(0)).register().unwrap();
     [1.0, 2.0, 2.1, 4.0].iter().for_each(|v| h.observe(*v));
     assert!(line(&s, "a ").ends_with("positive_spans:[0:3],positive_buckets:[1,1,2]}"), "{}", line(&s, "a "));
@@ -71,7 +67,7 @@ fn item_54_bounds_belong_to_the_lower_bucket() {
 
 #[test]
 fn item_49_schemas_are_those_that_there_are() {
-    let s = segment();
+    let s = anonymous();
     for (native, words) in [
         (Native::schema(9), "schema 9"),
         (Native::schema(-5), "schema -5"),
@@ -97,7 +93,7 @@ fn item_49_schemas_are_those_that_there_are() {
 
 #[test]
 fn item_55_an_empty_one_is_a_native_histogram() {
-    let s = segment();
+    let s = anonymous();
     s.histogram("a", "").native(Native::default().zero_threshold(0.0)).register().unwrap();
     let found = line(&s, "a ");
     assert_eq!(found, "a {count:0,sum:0.0,schema:3,zero_threshold:0.0,zero_count:0}");
@@ -111,7 +107,7 @@ const CUTS: [f64; 12] = [-1e6, -2.0, -1.5, 0.0, 1e-300, 0.5, 1.5, 1.6, 1.61, 1.6
 
 #[test]
 fn item_57_both_flavours_have_the_same_count_and_sum() {
-    let s = segment();
+    let s = anonymous();
     for (i, native) in
         [Native::schema(0), Native::schema(3), Native::schema(8), Native::schema(-4).zero_threshold(1.55)]
             .into_iter()
@@ -151,7 +147,7 @@ fn item_57_both_flavours_have_the_same_count_and_sum() {
 
 #[test]
 fn item_56_the_limit_is_kept_by_coarser_buckets() {
-    let s = segment();
+    let s = anonymous();
     let h = s.histogram("a", "").native(Native::schema(5).max_buckets(20)).register().unwrap();
     let mut schemas = vec![5.0];
     for i in -500..500 {
@@ -174,7 +170,7 @@ fn item_56_the_limit_is_kept_by_coarser_buckets() {
 
 #[test]
 fn text_formats_have_the_count_and_the_sum() {
-    let s = segment();
+    let s = anonymous();
     let h = s.histogram("a", "").native(Native::default()).labels(["x"]).register().unwrap().with(["1"]);
     [0.25, 2.0].iter().for_each(|v| h.observe(*v));
     for format in [Format::Text, Format::OpenMetrics] {
@@ -186,7 +182,7 @@ fn text_formats_have_the_count_and_the_sum() {
 
 #[test]
 fn item_58_gauge_histograms_take_back() {
-    let s = segment();
+    let s = anonymous();
     let h = s.gauge_histogram("a", "").native(Native::schema(0)).register().unwrap();
     [1.0, 1.0, 3.0, -3.0].iter().for_each(|v| h.observe(*v));
     [1.0, -3.0, -3.0, 7.0].iter().for_each(|v| h.unobserve(*v));
@@ -205,7 +201,7 @@ fn item_58_gauge_histograms_take_back() {
 /// count nowhere.
 #[test]
 fn label_sets_come_and_go() {
-    let s = segment();
+    let s = anonymous();
     let family = s.histogram("a", "").native(Native::schema(0)).buckets(&[1.5, 3.0]).labels(["n"]).register().unwrap();
     let old = family.with(["1"]);
     [0.1, 1.2, 1.7, 8.0, -8.0].iter().for_each(|v| old.observe(*v));
@@ -232,7 +228,7 @@ fn label_sets_come_and_go() {
 
 #[test]
 fn series_expire_and_come_back() {
-    let s = segment();
+    let s = anonymous();
     let family = s.histogram("a", "").native(Native::default()).labels(["n"]).expire_after(Duration::from_secs(1));
     let family = family.register().unwrap();
     family.with(["1"]).observe(5.0);
@@ -326,7 +322,7 @@ fn item_52_counts_agree_on_every_page_while_processes_are_killed() {
 
 #[test]
 fn items_60_62_63_exemplars_of_native_histograms() {
-    let s = segment();
+    let s = anonymous();
     let h = s.histogram("a", "").native(Native::default()).exemplar_interval(Duration::ZERO).register().unwrap();
     let both = s.histogram("b", "").native(Native::default()).buckets(&[1.0, 2.0]).register().unwrap();
     for v in [0.3, 0.7, 1.5, 3.0, 6.0] {
@@ -392,7 +388,7 @@ fn quantiles_of_all_processes() {
 
 #[test]
 fn quantiles_forget_and_the_count_does_not() {
-    let s = segment();
+    let s = anonymous();
     let a = s.summary("a", "").quantiles(&[1.0]).max_age(Duration::from_secs(1)).register().unwrap();
     a.observe(100.0);
     assert!((common::own(&s, "a{quantile=\"1.0\"}") / 100.0 - 1.0).abs() <= 0.011);
@@ -404,7 +400,7 @@ fn quantiles_forget_and_the_count_does_not() {
 
 #[test]
 fn kinds_that_have_no_native_buckets_are_as_they_were() {
-    let s = segment();
+    let s = anonymous();
     s.gauge("g", "", GaugeMode::Shared).register().unwrap();
     s.summary("a", "").register().unwrap().observe(1.0);
     s.histogram("h", "").register().unwrap().observe(1.0);

@@ -3,14 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::{own, page, samples};
+use common::{anonymous, own, page, samples};
 use shmetrics::{Escaping, Exposition, Format, GaugeMode, Options, Segment};
 
 const LINES: [Format; 4] = [Format::Text, Format::Text1, Format::OpenMetrics, Format::OpenMetrics2];
-
-fn segment() -> Segment {
-    Options::new().anonymous().open().unwrap()
-}
 
 fn text(segment: &Segment, exposition: impl Into<Exposition>) -> String {
     String::from_utf8(segment.render(exposition)).unwrap()
@@ -22,7 +18,7 @@ fn is_openmetrics(format: Format) -> bool {
 
 /// Of every type one, with labels, help and updates.
 fn everything() -> Segment {
-    let s = &segment();
+    let s = &anonymous();
     let counter = s.counter("requests", "Re\\quests,\r\n\"served\".").labels(["path"]).register().unwrap();
     counter.with(["/"]).inc();
     counter.with(["\\ \" \n"]).add_with_exemplar(0.5, &[("trace_id", "4bf9")]);
@@ -100,7 +96,7 @@ fn item_09_help_is_escaped_as_the_format_has_it() {
 
 #[test]
 fn items_10_11_13_label_values_escape_three_characters_and_keep_all_others() {
-    let s = segment();
+    let s = anonymous();
     let family = s.gauge("g", "", GaugeMode::Shared).labels(["v"]).register().unwrap();
     let odd = "\0\r\t\u{b}\u{c}\u{85}\u{2028}\u{feff}\u{7f}'{},=é日🦀";
     family.with([odd]).set(1.0);
@@ -187,7 +183,7 @@ fn item_24_no_series_is_there_twice() {
 
 #[test]
 fn item_28_reserved_names() {
-    let s = segment();
+    let s = anonymous();
     for bad in ["__name__", "__a", "a\n"] {
         assert!(s.counter("c", "").labels([bad]).register().is_err(), "{bad:?}");
     }
@@ -241,7 +237,7 @@ fn items_29_32_33_34_35_types_and_suffixes() {
 
 #[test]
 fn item_36_counters_take_neither_nan_nor_what_is_negative() {
-    let s = segment();
+    let s = anonymous();
     let c = s.counter("c", "").register().unwrap();
     for bad in [f64::NAN, -1.0, f64::NEG_INFINITY, f64::INFINITY] {
         c.add(bad);
@@ -253,7 +249,7 @@ fn item_36_counters_take_neither_nan_nor_what_is_negative() {
 
 #[test]
 fn items_37_38_46_every_page_has_whole_histograms_while_threads_observe() {
-    let s = segment();
+    let s = anonymous();
     let family = s.histogram("h", "").buckets(&[1.0, 2.0, 3.0]).labels(["x"]).register().unwrap();
     let done = AtomicBool::new(false);
     let page = |format: Format| {
@@ -295,7 +291,7 @@ fn items_37_38_46_every_page_has_whole_histograms_while_threads_observe() {
 
 #[test]
 fn item_39_no_sum_beside_negative_bounds_in_openmetrics() {
-    let s = segment();
+    let s = anonymous();
     s.histogram("h", "").buckets(&[-1.0, 1.0]).register().unwrap().observe(0.5);
     assert!(!text(&s, Format::OpenMetrics).contains("h_sum") && !text(&s, Format::OpenMetrics).contains("h_count"));
     assert!(text(&s, Format::Text).contains("h_sum 0.5\nh_count 1\n"));
@@ -304,7 +300,7 @@ fn item_39_no_sum_beside_negative_bounds_in_openmetrics() {
 /// Whether there is a sum is decided once: it does not come and go with its sign.
 #[test]
 fn item_39_no_sum_from_the_first_negative_observation_on() {
-    let s = segment();
+    let s = anonymous();
     let summed = |name: &str| {
         let page = text(&s, Format::OpenMetrics);
         let has =
@@ -374,7 +370,7 @@ fn item_40_what_belongs_together_stands_together() {
 
 #[test]
 fn item_42_series_that_rest_are_shown() {
-    let s = segment();
+    let s = anonymous();
     let family = s.counter("c", "").labels(["x"]).register().unwrap();
     family.with(["idle"]);
     family.with(["busy"]).inc();
@@ -387,7 +383,7 @@ fn item_42_series_that_rest_are_shown() {
 
 #[test]
 fn item_45_a_start_stays_until_the_series_begins_anew() {
-    let s = segment();
+    let s = anonymous();
     let family = s.counter("c", "").labels(["x"]).register().unwrap();
     let start = || -> f64 {
         let page = text(&s, Exposition::new(Format::OpenMetrics).with_created(true));
@@ -406,7 +402,7 @@ fn item_45_a_start_stays_until_the_series_begins_anew() {
 
 #[test]
 fn item_62_an_exemplar_lies_in_its_bucket() {
-    let s = segment();
+    let s = anonymous();
     let h = s.histogram("h", "").buckets(&[1.0, 2.0]).register().unwrap();
     for v in [0.5, 1.0, 1.5, 2.0, 99.0] {
         h.observe_with_exemplar(v, &[("trace_id", "4bf9")]);
@@ -439,7 +435,7 @@ fn item_68_the_type_says_what_the_page_is() {
 
 #[test]
 fn item_76_nothing_of_ours_is_called_as_prometheus_calls_its_own() {
-    let s = segment();
+    let s = anonymous();
     let page = page(&s);
     assert!(page.lines().filter(|l| !l.starts_with('#')).all(|l| !l.starts_with("scrape_") && !l.starts_with("up ")));
 }
@@ -470,7 +466,7 @@ fn labels_of_a_segment_are_everywhere() {
 
 #[test]
 fn target_info_comes_first_whenever_it_is_registered() {
-    let s = segment();
+    let s = anonymous();
     s.counter("early", "").register().unwrap();
     s.info("target", "The service.").labels(["service.name"]).register().unwrap().with(["shop"]);
     s.counter("late", "").register().unwrap();
@@ -491,7 +487,7 @@ fn target_info_comes_first_whenever_it_is_registered() {
         assert!(page.find("early").unwrap() < page.find("late").unwrap());
     }
     assert!(s.render(Format::Protobuf)[1..].starts_with(b"\x0a\x0btarget_info"));
-    let other = segment();
+    let other = anonymous();
     other.gauge("target", "No info.", GaugeMode::Shared).register().unwrap();
     other.counter("early", "").register().unwrap();
     assert!(text(&other, Format::Text).starts_with("# HELP target No info.\n"));

@@ -2,7 +2,7 @@
 //! `UPDATE_GOLDEN=1 cargo test --test pages formats` writes them anew.
 
 use crate::golden::{assert_golden, with_fixed_times};
-use common::in_pieces;
+use common::{anonymous, in_pieces};
 use shmetrics::{Escaping, Exposition, Format, GaugeMode, Native, Options, Segment};
 
 /// A segment with every type, with labels and without, and with values that are hard to write.
@@ -91,7 +91,7 @@ fn golden_pages() {
 
 #[test]
 fn the_own_families_are_on_every_page() {
-    let segment = Options::new().anonymous().open().unwrap();
+    let segment = anonymous();
     for format in [Format::Text, Format::Text1, Format::OpenMetrics, Format::OpenMetrics2, Format::Protobuf] {
         let page = segment.render(format);
         let text = String::from_utf8_lossy(&page);
@@ -105,7 +105,7 @@ fn the_own_families_are_on_every_page() {
 
 #[test]
 fn a_bound_of_minus_zero_is_zero() {
-    let s = Options::new().anonymous().open().unwrap();
+    let s = anonymous();
     s.histogram("a", "").buckets(&[-0.0, 1.0]).register().unwrap().observe(0.0);
     s.histogram("a", "").buckets(&[0.0, 1.0]).register().unwrap().observe(0.0);
     let page = String::from_utf8(s.render(Format::Text)).unwrap();
@@ -132,7 +132,7 @@ fn pieces_of_any_size_make_the_same_page() {
 /// A large family in protobuf is put together in bounded steps.
 #[test]
 fn a_large_family_in_protobuf_yields() {
-    let segment = Options::new().anonymous().open().unwrap();
+    let segment = anonymous();
     let family = segment.counter("many", "").labels(["n"]).register().unwrap();
     (0..20_000).for_each(|n| family.with([&n.to_string()]).inc());
     let (mut cursor, mut out, mut calls) = (segment.page(Format::Protobuf).cursor(), Vec::new(), 0);
@@ -145,7 +145,7 @@ fn a_large_family_in_protobuf_yields() {
 /// What a peer of another kind counted is refused, with the reason.
 #[test]
 fn types_do_not_mix() {
-    let s = Options::new().anonymous().open().unwrap();
+    let s = anonymous();
     s.summary("a", "").register().unwrap();
     s.info("b", "").register().unwrap();
     s.enumeration("c", "", &["x", "y"]).register().unwrap();
@@ -184,7 +184,7 @@ fn labels_of_the_segment() {
 /// count nowhere.
 #[test]
 fn states_have_lives() {
-    let s = Options::new().anonymous().open().unwrap();
+    let s = anonymous();
     let sets = s.state_set("a", "", &["x", "y"]).labels(["n"]).register().unwrap();
     let enums = s.enumeration("b", "", &["x", "y"]).labels(["n"]).register().unwrap();
     let (old_set, old_enum) = (sets.with(["1"]), enums.with(["1"]));
@@ -210,7 +210,7 @@ fn states_have_lives() {
 /// Nothing can be taken from an empty bucket.
 #[test]
 fn a_gauge_histogram_never_falls_below_zero() {
-    let s = Options::new().anonymous().open().unwrap();
+    let s = anonymous();
     for h in [
         s.gauge_histogram("a", "").buckets(&[1.0]).register().unwrap(),
         s.gauge_histogram("b", "").buckets(&[1.0]).labels(["x"]).register().unwrap().with(["1"]),

@@ -1,10 +1,7 @@
 //! Tests of several segments on one page.
 
-use shmetrics::{Exposition, Format, GaugeMode, Options, Reader, Segment};
-
-fn segment() -> Segment {
-    Options::new().anonymous().open().unwrap()
-}
+use common::anonymous;
+use shmetrics::{Exposition, Format, GaugeMode, Reader, Segment};
 
 fn page(parts: &[(&Reader, &str)], labelled: bool, exposition: impl Into<Exposition>) -> String {
     Reader::join(parts, labelled, exposition).render_to_string().unwrap()
@@ -15,7 +12,7 @@ fn users(page: &str) -> String {
 }
 
 fn shop_and_cron() -> (Segment, Segment) {
-    let (shop, cron) = (segment(), segment());
+    let (shop, cron) = (anonymous(), anonymous());
     for (s, n) in [(&shop, 1), (&cron, 2)] {
         s.counter("only_a", "").labels(["x"]).register().unwrap().with(["1"]).inc_by(n);
         s.counter("jobs", "Jobs.").labels(["kind"]).register().unwrap().with(["mail"]).inc_by(n);
@@ -73,7 +70,7 @@ fn without_the_label_no_series_is_there_twice() {
 /// A family may have a label of that name: it keeps it.
 #[test]
 fn a_label_of_the_same_name_is_the_familys() {
-    let (a, b) = (segment(), segment());
+    let (a, b) = (anonymous(), anonymous());
     for (s, n) in [(&a, 1), (&b, 2)] {
         let family = s.counter("c", "").labels(["segment"]).register().unwrap();
         family.with(["memory"]).inc_by(n);

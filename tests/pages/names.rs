@@ -1,7 +1,7 @@
 //! Tests of names in UTF-8, in every format and with every escaping.
 
 use crate::golden::{assert_golden, with_fixed_times};
-use common::{in_pieces, named, named_with, own, Name};
+use common::{anonymous, in_pieces, named, named_with, own, Name};
 use shmetrics::{Error, Escaping, Exposition, Format, GaugeMode, Options, Reader, Segment};
 use Escaping::{AllowUtf8, Dots, Underscores, Values};
 
@@ -234,7 +234,7 @@ fn a_second_process_finds_the_family_by_its_name() {
 /// Of two segments on one page, what would be called alike is shown once, and said.
 #[test]
 fn joined_pages() {
-    let segments = [(), ()].map(|()| Options::new().anonymous().open().unwrap());
+    let segments = [(), ()].map(|()| anonymous());
     segments[0].counter("a.b", "").labels(["k.v"]).register().unwrap().with(["1"]).inc_by(1);
     segments[1].counter("a_b", "").labels(["k_v"]).register().unwrap().with(["1"]).inc_by(2);
     for (segment, label) in segments.iter().zip(["x.y", "x-y"]) {
@@ -266,7 +266,7 @@ fn joined_pages() {
 /// is right.
 #[test]
 fn item_65_an_exemplar_that_grows_too_long_is_left_out() {
-    let segment = Options::new().anonymous().open().unwrap();
+    let segment = anonymous();
     let counter = segment.counter("a", "").register().unwrap();
     let name = "é".repeat(40);
     counter.add_with_exemplar(1.0, &[(&name, "x")]);

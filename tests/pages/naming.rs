@@ -1,12 +1,8 @@
 //! Tests of names that existing dashboards use: counters without `_total`, bounds without `.0`, and
 //! labels in any order.
 
-use common::{own, page, samples, text, Name};
-use shmetrics::{Error, Escaping, Exposition, Format, GaugeMode, Native, Options, Reader, Segment};
-
-fn segment() -> Segment {
-    Options::new().anonymous().open().unwrap()
-}
+use common::{anonymous, own, page, samples, text, Name};
+use shmetrics::{Error, Escaping, Exposition, Format, GaugeMode, Native, Reader, Segment};
 
 fn shows(page: &str, line: &str) -> bool {
     page.lines().any(|l| l == line)
@@ -18,7 +14,7 @@ fn in_format(segment: &Segment, format: impl Into<Exposition>) -> String {
 
 #[test]
 fn a_counter_is_shown_under_its_exact_name() {
-    let s = segment();
+    let s = anonymous();
     s.counter("nginx_connections_accepted", "Accepted.").exact_name().register().unwrap().inc_by(3);
     s.counter("requests", "").exact_name().labels(["path"]).register().unwrap().with(["/"]).inc();
     s.counter("other_total", "").exact_name().register().unwrap().inc();
@@ -48,7 +44,7 @@ fn a_counter_is_shown_under_its_exact_name() {
 
 #[test]
 fn an_exact_name_is_a_part_of_the_definition_and_clashes_as_it_is_shown() {
-    let s = segment();
+    let s = anonymous();
     s.counter("a", "").exact_name().register().unwrap().inc();
     s.counter("a", "").exact_name().register().unwrap().inc();
     let Err(Error::Conflict(why)) = s.counter("a", "").register() else { panic!("another name on pages") };
@@ -71,7 +67,7 @@ fn an_exact_name_is_a_part_of_the_definition_and_clashes_as_it_is_shown() {
 
 #[test]
 fn an_exact_name_can_be_asked_for() {
-    let s = segment();
+    let s = anonymous();
     s.counter("b.c", "").exact_name().register().unwrap().inc();
     s.counter("d", "").register().unwrap().inc();
     let values = Exposition::new(Format::Text).with_escaping(Escaping::Values);
@@ -83,7 +79,7 @@ fn an_exact_name_can_be_asked_for() {
 
 #[test]
 fn segments_that_name_a_counter_otherwise_share_a_page_by_the_first_ones_name() {
-    let (one, other) = (segment(), segment());
+    let (one, other) = (anonymous(), anonymous());
     one.counter("a", "").exact_name().labels(["l"]).register().unwrap().with(["x"]).inc();
     other.counter("a", "").labels(["l"]).register().unwrap().with(["y"]).inc();
     let (one, other) = (one.reader(), other.reader());
@@ -131,7 +127,7 @@ fn bounds_are_short_in_texts_where_the_creator_says_so() {
         assert!(page.contains("1.0") && page.contains("1e+09") && !page.contains("le=\"1\""), "{page}");
     }
     // Protobuf has numbers.
-    let canonical = segment();
+    let canonical = anonymous();
     fill(&canonical);
     assert!(in_format(&canonical, Format::Text).contains("h_bucket{l=\"1.0\",le=\"1.0\"}"));
     // The process that attaches the segment does not decide.
@@ -148,7 +144,7 @@ fn permuted(of: [&str; 3], order: [usize; 3]) -> [&str; 3] {
 
 #[test]
 fn labels_in_any_order_are_the_same_family() {
-    let s = segment();
+    let s = anonymous();
     let names = ["method", "path", "k8s.pod"];
     for order in ORDERS {
         let labels = permuted(names, order);
@@ -180,7 +176,7 @@ fn labels_in_any_order_are_the_same_family() {
 
 #[test]
 fn other_labels_are_still_a_conflict() {
-    let s = segment();
+    let s = anonymous();
     let labels = |names: &[&str]| s.counter("a", "").label_names(names).register().map(drop);
     labels(&["x", "y"]).unwrap();
     labels(&["y", "x"]).unwrap();
@@ -195,7 +191,7 @@ fn other_labels_are_still_a_conflict() {
 
 #[test]
 fn a_handle_in_another_order_removes_clears_and_overflows_as_any() {
-    let s = segment();
+    let s = anonymous();
     let ours = s.gauge("g", "", GaugeMode::Shared).labels(["x", "y"]).max_series(2).register().unwrap();
     let theirs = s.gauge("g", "", GaugeMode::Shared).labels(["y", "x"]).max_series(2).register().unwrap();
     theirs.with(["b", "a"]).set(1.0);
@@ -248,7 +244,7 @@ fn many_orders_at_once_are_one_each() {
 
 #[test]
 fn the_orders_of_a_family_are_bounded() {
-    let s = segment();
+    let s = anonymous();
     let names = ["a", "b", "c", "d", "e"];
     s.counter("f", "").labels(names).register().unwrap();
     let (mut made, mut order) = (0, [0usize; 5]);

@@ -1,13 +1,10 @@
 //! Tests of series as values, and of families that are in no segment: `Page::points`,
 //! `Page::with`.
 
+use common::anonymous;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use shmetrics::{ExternalFamily, Format, GaugeMode, Kind, Native, Options, Point, PointValue, Reader, Segment};
-
-fn segment() -> Segment {
-    Options::new().anonymous().open().unwrap()
-}
 
 fn points(segment: &Segment) -> Vec<Point> {
     let all = segment.page(Format::Text).points();
@@ -81,7 +78,7 @@ fn each_type_as_it_is() {
 
 #[test]
 fn native_buckets_and_quantiles() {
-    let s = segment();
+    let s = anonymous();
     let h = s.histogram("h", "").native(Native::schema(0).zero_threshold(0.0)).register().unwrap();
     [1.0, 2.0, 2.1, 4.0, 0.0, -2.0].into_iter().for_each(|v| h.observe(v));
     let both = s.histogram("both", "").buckets(&[1.0]).native(Native::default()).register().unwrap();
@@ -100,7 +97,7 @@ fn native_buckets_and_quantiles() {
 
 #[test]
 fn names_are_as_they_were_given() {
-    let s = segment();
+    let s = anonymous();
     let family = s.counter("größe.summe", "").labels(["ort.name"]).register().unwrap();
     family.with(["Köln"]).inc_with_exemplar(&[("spur.id", "x")]);
     let all = points(&s);
@@ -110,7 +107,7 @@ fn names_are_as_they_were_given() {
 
 #[test]
 fn exemplars_and_processes() {
-    let s = segment();
+    let s = anonymous();
     let h = s.histogram("h", "").buckets(&[1.0]).register().unwrap();
     h.observe_with_exemplar(0.5, &[("trace_id", "abc")]);
     let busy = s.gauge("busy", "", GaugeMode::LiveAll).register().unwrap();
@@ -125,7 +122,7 @@ fn exemplars_and_processes() {
 
 #[test]
 fn what_a_page_has_and_no_more_is_held() {
-    let s = segment();
+    let s = anonymous();
     let hits = s.counter("hits", "").labels(["n"]).register().unwrap();
     for n in 0..5000 {
         hits.with([&n.to_string()]).inc_by(n);
@@ -150,7 +147,7 @@ fn what_a_page_has_and_no_more_is_held() {
 
 #[test]
 fn of_several_segments_with_names() {
-    let (a, b) = (segment(), segment());
+    let (a, b) = (anonymous(), anonymous());
     for (s, bound) in [(&a, 1.0), (&b, 2.0)] {
         s.histogram("h", "").buckets(&[bound]).register().unwrap().observe(1.5);
     }
@@ -164,7 +161,7 @@ fn of_several_segments_with_names() {
 
 #[test]
 fn families_that_are_in_no_segment() {
-    let s = segment();
+    let s = anonymous();
     s.gauge("taken", "", GaugeMode::Shared).register().unwrap().set(1.0);
     s.histogram("h", "").register().unwrap();
     let cpu = ExternalFamily::counter("cpu_seconds_total", "CPU.").unwrap();

@@ -22,20 +22,7 @@ fn done(result: i32) -> std::io::Result<()> {
 /// Calls that per-CPU cells could want are unknown, as in a sandbox that has its own kernel.
 fn no_calls() -> std::io::Result<()> {
     let calls = [libc::SYS_rseq, libc::SYS_getcpu, libc::SYS_sched_getaffinity, libc::SYS_membarrier];
-    let op = |code, k, jt| libc::sock_filter { code, jt, jf: 0, k };
-    // Loads the call's number; from each match there is a jump to the end.
-    let mut program = vec![op((libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16, 0, 0)];
-    for (i, call) in calls.iter().enumerate() {
-        program.push(op((libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16, *call as u32, (calls.len() - i) as u8));
-    }
-    program.push(op((libc::BPF_RET | libc::BPF_K) as u16, libc::SECCOMP_RET_ALLOW, 0));
-    program.push(op((libc::BPF_RET | libc::BPF_K) as u16, libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32, 0));
-    let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
-    // SAFETY: a program that lives as long as the call.
-    unsafe {
-        done(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
-        done(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program))
-    }
+    common::filter::try_deny(&calls, libc::ENOSYS)
 }
 
 fn empty(directories: &[&std::ffi::CStr]) -> std::io::Result<()> {

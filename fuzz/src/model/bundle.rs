@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::names::exposed;
 use super::{At, Bundle, Family, Faults, Kind, Segment, Spec, Store, Text};
-use crate::status::{CONFLICT, INVALID_ARGUMENT, INVALID_NAME, NULL_ARGUMENT};
+use common::c::{CONFLICT, INVALID_ARGUMENT, INVALID_NAME, NULL_ARGUMENT};
 
 const MOST_MEMBERS: usize = 64;
 

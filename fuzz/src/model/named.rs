@@ -1,7 +1,7 @@
 //! What one call that names all does.
 
 use super::{At, Faults, Kind, Segment, Spec};
-use crate::status::INVALID_ARGUMENT;
+use common::c::INVALID_ARGUMENT;
 
 impl Segment {
     /// The series of a family that is found by its name, type and labels alone, or registered.

@@ -344,19 +344,7 @@ fn bundle(input: &mut Input<'_>) -> Bundle {
 }
 
 fn counter(name: &str) -> Spec {
-    Spec {
-        kind: Kind::Counter,
-        name: Some(name.into()),
-        help: Some(Vec::new()),
-        unit: Some(Vec::new()),
-        labels: Some(Vec::new()),
-        buckets: None,
-        native: Native::NONE,
-        states: Vec::new(),
-        limit: 0,
-        expire: 0,
-        replace: false,
-    }
+    Spec::plain(Kind::Counter, Some(name.into()))
 }
 
 fn member(name: &str, input: &mut Input<'_>) -> Spec {

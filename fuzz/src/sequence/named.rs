@@ -4,7 +4,6 @@ use super::{in_model, value, State};
 use crate::ffi::{self, Label, Str};
 use crate::input::Input;
 use crate::model::{Kind, Spec, Text, Update};
-use crate::native::Native;
 
 impl State<'_> {
     /// Updates by name, mostly of a family that is there.
@@ -27,7 +26,7 @@ impl State<'_> {
         let values: Vec<Text> = labels.iter().map(|_| value(input)).collect();
         let v = input.float();
 
-        let text = |text: &Text| text.as_ref().map_or(Str::null(5), |text| Str::new(text));
+        let text = |text: &Text| text.as_ref().map_or(Str::null(5), Str::new);
         let pairs =
             labels.iter().zip(&values).map(|(name, v)| Label { name: Str::new(name.as_bytes()), value: text(v) });
         let pairs: Vec<Label> = pairs.collect();
@@ -39,19 +38,8 @@ impl State<'_> {
                 _ => ffi::shmetrics_histogram_observe_named(handle, text(&name), p, count, v),
             }
         };
-        let spec = Spec {
-            kind,
-            name,
-            help: Some(Vec::new()),
-            unit: Some(Vec::new()),
-            labels: Some(labels.into_iter().map(|name| Some(name.into_bytes())).collect()),
-            buckets: None,
-            native: Native::NONE,
-            states: Vec::new(),
-            limit: 0,
-            expire: 0,
-            replace: false,
-        };
+        let labels = labels.into_iter().map(|name| Some(name.into_bytes())).collect();
+        let spec = Spec { labels: Some(labels), ..Spec::plain(kind, name) };
         match self.models[segment].named(&spec, &in_model(&values), v) {
             Ok(at) => {
                 assert_eq!(status, ffi::OK, "{}: {spec:?}", ffi::last_error());

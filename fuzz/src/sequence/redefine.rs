@@ -26,7 +26,7 @@ impl State<'_> {
         let mut name = self.known(segment, input).or_else(|| value(input));
         let suffix = ["", "", "_total", "_info"][input.below(4)];
         name.iter_mut().for_each(|name| name.extend_from_slice(suffix.as_bytes()));
-        let text = name.as_ref().map_or(Str::null(5), |name| Str::new(name));
+        let text = name.as_ref().map_or(Str::null(5), Str::new);
         let mut done = false;
         let to = if input.one_in(8) { std::ptr::null_mut() } else { &raw mut done };
         // SAFETY: a segment of this library, a string of ours, and room for the answer, or NULL.

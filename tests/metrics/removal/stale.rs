@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use common::{fork, named, own, page};
+use common::{anonymous, fork, named, own, page};
 use shmetrics::{Family, GaugeMode, Metric, Native, Options, Segment};
 
 const STALE: &str = "shmetrics_stale_updates_total";
@@ -95,7 +95,7 @@ fn of_a_full_counter() {
 fn of_gauges() {
     use GaugeMode::{All, LiveAll, LiveMax, LiveMin, LiveMostRecent, LiveSum, Max, Min, MostRecent, Shared, Sum};
     for mode in [Shared, All, LiveAll, Sum, LiveSum, Min, LiveMin, Max, LiveMax, MostRecent, LiveMostRecent] {
-        let segment = Options::new().anonymous().open().unwrap();
+        let segment = anonymous();
         let family = segment.gauge("a", "", mode).labels(["n"]).register().unwrap();
         goes_nowhere(&segment, &family, &[|g| g.set(1.0), |g| g.add(2.0), |g| g.dec()]);
         let old = family.with(["old"]);
@@ -134,7 +134,7 @@ fn of_histograms() {
 
 #[test]
 fn of_states() {
-    let segment = Options::new().anonymous().open().unwrap();
+    let segment = anonymous();
     let sets = segment.state_set("a", "", &["x", "y"]).labels(["n"]).register().unwrap();
     goes_nowhere(&segment, &sets, &[|s| s.set(1, true), |s| s.set(1, false)]);
     let enums = segment.enumeration("b", "", &["x", "y"]).labels(["n"]).register().unwrap();
@@ -153,7 +153,7 @@ fn of_states() {
 /// However a series goes: cleared, or expired for good.
 #[test]
 fn of_what_is_cleared() {
-    let segment = Options::new().anonymous().open().unwrap();
+    let segment = anonymous();
     let family = segment.counter("a", "").labels(["n"]).register().unwrap();
     let all = ["1", "2", "3"].map(|n| family.with([n]));
     assert_eq!(family.clear(), 3);
