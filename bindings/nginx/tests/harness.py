@@ -317,19 +317,24 @@ class Nginx:
         listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(master or self.master_pid())], capture_output=True, text=True, check=False)
         return [int(line.split()[0]) for line in listed.stdout.splitlines() if "worker process" in line and "shutting down" not in line]
 
+    def both_workers(self):
+        """A worker that was forked just now has its title later."""
+        assert eventually(lambda: len(self.workers()) == 2), self.errors()
+        return set(self.workers())
+
     def reload(self):
         """Returns when the old workers are gone."""
-        before = set(self.workers())
+        before = self.both_workers()
         os.kill(self.master_pid(), signal.SIGHUP)
         assert eventually(lambda: len(self.workers()) == 2 and not before & set(self.workers())), self.errors()
 
     def kill_worker(self):
-        victim = self.workers()[0]
+        victim = min(self.both_workers())
         os.kill(victim, signal.SIGKILL)
         assert eventually(lambda: victim not in self.workers() and len(self.workers()) == 2), self.errors()
 
     def kill_workers(self):
-        before = set(self.workers())
+        before = self.both_workers()
         for pid in before:
             os.kill(pid, signal.SIGKILL)
         assert eventually(lambda: len(set(self.workers()) - before) == 2), self.errors()

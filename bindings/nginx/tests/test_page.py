@@ -133,7 +133,7 @@ class Page(unittest.TestCase):
                     data = client.recv(1000)
                     if step != "reload":
                         nginx.configure(http.replace(PAGE, ""))
-                    before = set(nginx.workers())
+                    before = nginx.both_workers()
                     os.kill(nginx.master_pid(), signal.SIGHUP)
                     self.assertTrue(eventually(lambda before=before: len(nginx.workers()) == 2 and not before & set(nginx.workers())), nginx.errors())
                     while part := client.recv(1 << 16):
