@@ -15,6 +15,9 @@ done
 cargo=(cargo build --release --locked "${@:2}")
 CARGO_ENCODED_RUSTFLAGS=$(packaging/rustflags.sh -C llvm-args=--inline-threshold=60)
 export CARGO_ENCODED_RUSTFLAGS
+# Nor the folder of cargo in the debug information of C, which the crate ring always has.
+CFLAGS="$(printf %q "-ffile-prefix-map=${CARGO_HOME:-$HOME/.cargo}=/usr/src/cargo")${CFLAGS:+ $CFLAGS}"
+export CFLAGS CC_SHELL_ESCAPED_FLAGS=1
 # One after another: together, the command would have the library's C symbols too.
 for part in "${parts[@]}"; do
     case $part in
