@@ -21,6 +21,7 @@ impl Texts {
     /// The struct, which points to these and to the spec.
     fn spec(&self, spec: &model::Spec) -> Spec {
         let Texts(labels, states) = self;
+        let quantiles = if spec.kind == Kind::Summary { spec.native.quantiles } else { &[] };
         Spec {
             struct_size: size_of::<Spec>(),
             name: text(&spec.name),
@@ -35,14 +36,14 @@ impl Texts {
             state_count: states.len(),
             expire_after_seconds: f64::from(spec.expire),
             exemplar_interval_seconds: 0.0,
-            quantiles: spec.native.quantiles.as_ptr(),
-            quantile_count: if spec.kind == Kind::Summary { spec.native.quantiles.len() } else { 0 },
+            quantiles: quantiles.as_ptr(),
+            quantile_count: quantiles.len(),
             native_factor: if spec.kind.has_buckets() { spec.native.factor } else { 0.0 },
             native_zero_threshold: if spec.kind.has_buckets() { spec.native.zero_threshold } else { 0.0 },
             native_max_buckets: if spec.kind.has_buckets() { spec.native.max_buckets } else { 0 },
             exact_name: false,
             replace: spec.replace,
-            quantile_max_age_seconds: if spec.kind == Kind::Summary { 1e6 } else { 0.0 },
+            quantile_max_age_seconds: if quantiles.is_empty() { 0.0 } else { 1e6 },
         }
     }
 }
