@@ -8,9 +8,12 @@ mod support;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use support::http::{Response, Server};
 use support::Room;
+
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// A process that has a segment open for counting: it burns CPU time for each line that it is
 /// given, and answers.
@@ -20,17 +23,26 @@ struct Worker {
 }
 
 impl Worker {
-    /// In Python, without this library: the mapping alone makes it a process of the segment.
     fn start(path: &str) -> Self {
-        let script = "import mmap, sys, time
-f = open(sys.argv[1], 'r+b'); m = mmap.mmap(f.fileno(), 4096); f.close()
-print('up', flush=True)
-for line in sys.stdin:
+        Self::run(
+            "for line in sys.stdin:
     end = time.process_time() + float(line)
     while time.process_time() < end: pass
-    print('done', flush=True)";
+    print('done', flush=True)",
+            path,
+        )
+    }
+
+    /// In Python, without this library: the mapping alone makes it a process of the segment.
+    fn run(script: &str, path: &str) -> Self {
+        let script = format!(
+            "import mmap, os, sys, time
+f = open(sys.argv[1], 'r+b'); m = mmap.mmap(f.fileno(), 4096); f.close()
+print('up', flush=True)
+{script}"
+        );
         let mut command = Command::new("python3");
-        command.args(["-c", script, path]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args(["-c", &script, path]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("python3 starts");
         let answers = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut worker = Worker { child, answers };
@@ -152,4 +164,25 @@ fn of_several_segments_each_has_its_own() {
     assert_eq!(value(&page, &name), Some(1.0), "{page:?}");
     let plain = Server::start_with(&room, &["shop", "cron", "--process-metrics", "--no-segment-label"]);
     assert_eq!(value(&plain.get("/metrics"), "shmetrics_serve_processes"), Some(2.0), "in both, it is one");
+}
+
+#[test]
+fn a_program_that_a_worker_starts_does_not_count() {
+    let _alone = alone();
+    let room = Room::new();
+    room.segment_with_jobs("shop", 1);
+    let server = Server::start_with(&room, &["shop", "--process-metrics"]);
+    // The child has the worker's mappings until it executes its program.
+    let script = "if os.fork() == 0:
+    sys.stdin.readline()
+    os.execvp('sh', ['sh', '-c', 'echo done; read line'])
+os.wait()";
+    let mut worker = Worker::run(script, &room.path("shop"));
+    let counted = || value(&server.get("/metrics"), "shmetrics_serve_processes");
+    let both = Instant::now() + LIMIT;
+    while counted() != Some(3.0) {
+        assert!(Instant::now() < both, "this test, the worker and its child count");
+    }
+    worker.burn(0.0);
+    assert_eq!(counted(), Some(2.0));
 }

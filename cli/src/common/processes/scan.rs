@@ -21,8 +21,8 @@ pub(super) struct ProcessKey {
 /// How long a result is valid. An unattached process may attach, and an attached process may
 /// execute another program.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
-/// A process younger than this, in seconds, is scanned each time, because workers attach soon after
-/// their start.
+/// The result for a process younger than this, in seconds, is not kept: workers attach soon after
+/// their start, and the child of a worker has the worker's mappings until it executes its program.
 const YOUNG: f64 = 10.0;
 /// The maximum time that repeated scans take of one scrape. Later scrapes scan the rest.
 const AGAIN_MAX: Duration = Duration::from_millis(10);
@@ -37,6 +37,8 @@ pub(super) struct Scanner {
     /// The only user with the right to write the file, besides root. `None` if other users have the
     /// right.
     owner: Option<u32>,
+    /// The seconds since boot, at the last scan.
+    uptime: f64,
 }
 
 #[derive(Clone, Copy)]
@@ -44,6 +46,7 @@ struct Seen {
     key: ProcessKey,
     at: Instant,
     is_attached: bool,
+    was_young: bool,
 }
 
 impl Scanner {
@@ -59,8 +62,7 @@ impl Scanner {
         self.owner = meta.filter(|meta| meta.mode() & 0o022 == 0).map(|meta| meta.uid());
         let pids = pids();
         self.seen.retain(|pid, _| pids.contains(pid));
-        let uptime = Uptime::current().map_or(0.0, |uptime| uptime.uptime);
-        let is_young = |key: ProcessKey| uptime - (key.started as f64 / procfs::ticks_per_second() as f64) < YOUNG;
+        self.uptime = Uptime::current().map_or(0.0, |uptime| uptime.uptime);
 
         let mut again = Vec::new();
         for pid in pids {
@@ -68,7 +70,7 @@ impl Scanner {
                 // Each scan checks that the pid of an attached process was not used again.
                 Some(look) if look.is_attached && key(pid) != Some(look.key) => self.look(pid, slots),
                 None => self.look(pid, slots),
-                Some(look) if !look.is_attached && is_young(look.key) => self.look(pid, slots),
+                Some(look) if look.was_young => self.look(pid, slots),
                 Some(look) if look.at.elapsed() > LOOK_AGAIN => again.push((look.at, pid)),
                 Some(_) => {}
             }
@@ -89,7 +91,8 @@ impl Scanner {
             None => drop(self.seen.remove(&pid)),
             Some(key) => {
                 let is_attached = (self.may_write(pid) && self.maps(pid)) || has_slot(key, slots);
-                self.seen.insert(pid, Seen { key, at: Instant::now(), is_attached });
+                let was_young = self.uptime - (key.started as f64 / procfs::ticks_per_second() as f64) < YOUNG;
+                self.seen.insert(pid, Seen { key, at: Instant::now(), is_attached, was_young });
             }
         }
     }
