@@ -28,7 +28,9 @@ clippy() {
     done < <(grep -v '^#' scripts/workspaces)
     cargo clippy --workspace --features shmetrics-tests/portable --lib --test portable -- -D warnings
 }
-unit() { cargo test --workspace --lib --bins --quiet; }
+# For `make check`, without the models of the protocols, which take longer than the rest. The step
+# `rust` runs the models.
+unit() { cargo test --workspace --lib --bins --quiet -- --skip shm::model; }
 docs() {
     RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet || return
     python3 benches/rivals/report/test_report.py || return # tables, and their places in docs/benchmarks*
