@@ -36,7 +36,7 @@ class Copy:
     """The pages in a folder of their own, with all that they link to."""
 
     def __init__(self, to):
-        self.to, self.files, self.done, self.folders = to, tracked(), set(), set()
+        self.to, self.files, self.done, self.folders = to, {pathlib.Path(name) for name in listed()}, set(), set()
 
     def page(self, page):
         if page in self.done:
