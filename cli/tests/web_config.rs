@@ -69,7 +69,7 @@ fn clients_certificates() {
     let server = Server::with_config(&room, &tls("server", &required));
     let (code, said) = server.curl(&["--cert", &cert, "--key", &key]);
     assert_eq!(code, 200, "{said}");
-    assert_eq!(server.curl(&[]).0, 0, "who has none is not answered");
+    assert_eq!(server.curl(&[]).0, 0, "a client without a certificate is not answered");
     let optional = format!("  client_auth_type: VerifyClientCertIfGiven\n  client_ca_file: {ca}\n");
     let server = Server::with_config(&room, &tls("server", &optional));
     assert_eq!(server.curl(&[]).0, 200);

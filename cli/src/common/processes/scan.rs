@@ -37,8 +37,6 @@ pub(super) struct Scanner {
     /// The only user with the right to write the file, besides root. `None` if other users have the
     /// right.
     owner: Option<u32>,
-    /// The seconds since boot, at the last scan.
-    uptime: f64,
 }
 
 #[derive(Clone, Copy)]
@@ -62,15 +60,15 @@ impl Scanner {
         self.owner = meta.filter(|meta| meta.mode() & 0o022 == 0).map(|meta| meta.uid());
         let pids = pids();
         self.seen.retain(|pid, _| pids.contains(pid));
-        self.uptime = Uptime::current().map_or(0.0, |uptime| uptime.uptime);
+        let uptime = Uptime::current().map_or(0.0, |uptime| uptime.uptime);
 
         let mut again = Vec::new();
         for pid in pids {
             match self.seen.get(&pid).copied() {
                 // Each scan checks that the pid of an attached process was not used again.
-                Some(look) if look.is_attached && key(pid) != Some(look.key) => self.look(pid, slots),
-                None => self.look(pid, slots),
-                Some(look) if look.was_young => self.look(pid, slots),
+                Some(look) if look.is_attached && key(pid) != Some(look.key) => self.look(pid, slots, uptime),
+                None => self.look(pid, slots, uptime),
+                Some(look) if look.was_young => self.look(pid, slots, uptime),
                 Some(look) if look.at.elapsed() > LOOK_AGAIN => again.push((look.at, pid)),
                 Some(_) => {}
             }
@@ -78,7 +76,7 @@ impl Scanner {
         again.sort_unstable();
         let begin = Instant::now();
         for (_, pid) in again {
-            self.look(pid, slots);
+            self.look(pid, slots, uptime);
             if begin.elapsed() > AGAIN_MAX {
                 break;
             }
@@ -86,12 +84,13 @@ impl Scanner {
         self.seen.values().filter(|seen| seen.is_attached).map(|seen| seen.key).collect()
     }
 
-    fn look(&mut self, pid: i32, slots: &[ProcessInfo]) {
+    /// `uptime`: the seconds since boot.
+    fn look(&mut self, pid: i32, slots: &[ProcessInfo], uptime: f64) {
         match key(pid) {
             None => drop(self.seen.remove(&pid)),
             Some(key) => {
                 let is_attached = (self.may_write(pid) && self.maps(pid)) || has_slot(key, slots);
-                let was_young = self.uptime - (key.started as f64 / procfs::ticks_per_second() as f64) < YOUNG;
+                let was_young = uptime - (key.started as f64 / procfs::ticks_per_second() as f64) < YOUNG;
                 self.seen.insert(pid, Seen { key, at: Instant::now(), is_attached, was_young });
             }
         }
